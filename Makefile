@@ -1,0 +1,62 @@
+# One entry for everything. Every target works from a fresh clone with Python 3.11+, make and git:
+# the virtual environment is made on first use.
+#   make demo    the main job on real input, in under a minute
+#   make test    every test that this machine can run
+#   make check   format, lint, types, import rules, buf lint, unit tests; under a minute
+#   make bench   the figures of docs/benchmarks.md
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14; do \
+  command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+VENV ?= .venv
+BIN := $(VENV)/bin
+PROTO := $(wildcard proto/kaged/api/v1/*.proto)
+JOBS ?= auto
+
+.PHONY: help demo test check format proto breaking bench run torture clean
+help: ## show the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "Kage needs Python 3.11 or newer on PATH (or make PYTHON=/path/to/python3)" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing Kage and its tools into $(VENV) (once)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: $(VENV)/.ready ## run real agents in a real repository, kill the daemon in the middle, lose nothing
+	@$(BIN)/python -m tests.demo
+
+test: $(VENV)/.ready ## every test this machine can run
+	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal tests
+
+check: $(VENV)/.ready ## format, lint, types, import rules, buf lint, unit and contract tests
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-timing-info 2>/dev/null || $(BIN)/lint-imports
+	@$(BIN)/buf lint proto
+	@$(BIN)/python -m pytest -q -n $(JOBS) tests/unit tests/contract
+
+format: $(VENV)/.ready ## write the format and the safe fixes
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format --quiet .
+
+proto: $(VENV)/.ready ## generate kaged/api from proto/
+	@$(BIN)/python -m tests.protogen kaged/api/v1
+
+breaking: $(VENV)/.ready ## compare proto/ with the last released image
+	@$(BIN)/buf breaking proto --against proto/released.binpb
+
+bench: $(VENV)/.ready ## measure what docs/benchmarks.md shows
+	@$(BIN)/python -m tests.bench
+
+run: $(VENV)/.ready ## start a daemon on a throw-away state folder
+	@state=$$(mktemp -d) && echo "state: $$state" && exec $(BIN)/kaged --state-dir $$state --socket $$state/kaged.sock
+
+torture: $(VENV)/.ready ## the long soak: random kill -9 of the daemon
+	@$(BIN)/python -m tests.faults.soak --kills 600
+
+clean: ## remove what the other targets made
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist build
+	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""Pure: one agent kind per file, bytes to signals and back."""

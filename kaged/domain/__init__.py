@@ -1,0 +1,1 @@
+"""Pure: what can happen, and what must follow. No clock, no chance, no input or output."""

@@ -1,0 +1,1 @@
+"""Facts, a file per family. Frozen dataclasses; names are stored, so they never change."""

@@ -1,0 +1,1 @@
+"""Decide and apply, a file per machine. Pure."""

@@ -1,0 +1,1 @@
+"""The small process that keeps an agent when the daemon dies. Standard library only."""
