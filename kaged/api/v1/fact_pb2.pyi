@@ -1,0 +1,384 @@
+from kaged.api.v1 import spec_pb2 as _spec_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class OutputChannel(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    OUTPUT_CHANNEL_UNSPECIFIED: _ClassVar[OutputChannel]
+    OUTPUT_CHANNEL_STDOUT: _ClassVar[OutputChannel]
+    OUTPUT_CHANNEL_STDERR: _ClassVar[OutputChannel]
+OUTPUT_CHANNEL_UNSPECIFIED: OutputChannel
+OUTPUT_CHANNEL_STDOUT: OutputChannel
+OUTPUT_CHANNEL_STDERR: OutputChannel
+
+class Fact(_message.Message):
+    __slots__ = ("daemon_started", "daemon_stopped", "event_redacted", "agent_spawned", "agent_stop_wanted", "agent_restart_wanted", "agent_restart_scheduled", "agent_signalled", "agent_ended", "agent_removed", "agent_resized", "run_wanted", "run_started", "run_ended", "run_read", "output_chunk", "output_truncated", "input_accepted", "signal", "approval_requested", "approval_answered", "approval_withdrawn", "supervisor")
+    DAEMON_STARTED_FIELD_NUMBER: _ClassVar[int]
+    DAEMON_STOPPED_FIELD_NUMBER: _ClassVar[int]
+    EVENT_REDACTED_FIELD_NUMBER: _ClassVar[int]
+    AGENT_SPAWNED_FIELD_NUMBER: _ClassVar[int]
+    AGENT_STOP_WANTED_FIELD_NUMBER: _ClassVar[int]
+    AGENT_RESTART_WANTED_FIELD_NUMBER: _ClassVar[int]
+    AGENT_RESTART_SCHEDULED_FIELD_NUMBER: _ClassVar[int]
+    AGENT_SIGNALLED_FIELD_NUMBER: _ClassVar[int]
+    AGENT_ENDED_FIELD_NUMBER: _ClassVar[int]
+    AGENT_REMOVED_FIELD_NUMBER: _ClassVar[int]
+    AGENT_RESIZED_FIELD_NUMBER: _ClassVar[int]
+    RUN_WANTED_FIELD_NUMBER: _ClassVar[int]
+    RUN_STARTED_FIELD_NUMBER: _ClassVar[int]
+    RUN_ENDED_FIELD_NUMBER: _ClassVar[int]
+    RUN_READ_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_CHUNK_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_TRUNCATED_FIELD_NUMBER: _ClassVar[int]
+    INPUT_ACCEPTED_FIELD_NUMBER: _ClassVar[int]
+    SIGNAL_FIELD_NUMBER: _ClassVar[int]
+    APPROVAL_REQUESTED_FIELD_NUMBER: _ClassVar[int]
+    APPROVAL_ANSWERED_FIELD_NUMBER: _ClassVar[int]
+    APPROVAL_WITHDRAWN_FIELD_NUMBER: _ClassVar[int]
+    SUPERVISOR_FIELD_NUMBER: _ClassVar[int]
+    daemon_started: DaemonStarted
+    daemon_stopped: DaemonStopped
+    event_redacted: EventRedacted
+    agent_spawned: AgentSpawned
+    agent_stop_wanted: AgentStopWanted
+    agent_restart_wanted: AgentRestartWanted
+    agent_restart_scheduled: AgentRestartScheduled
+    agent_signalled: AgentSignalled
+    agent_ended: AgentEnded
+    agent_removed: AgentRemoved
+    agent_resized: AgentResized
+    run_wanted: RunWanted
+    run_started: RunStarted
+    run_ended: RunEnded
+    run_read: RunRead
+    output_chunk: OutputChunk
+    output_truncated: OutputTruncated
+    input_accepted: InputAccepted
+    signal: SignalFact
+    approval_requested: ApprovalRequested
+    approval_answered: ApprovalAnswered
+    approval_withdrawn: ApprovalWithdrawn
+    supervisor: SupervisorFact
+    def __init__(self, daemon_started: _Optional[_Union[DaemonStarted, _Mapping]] = ..., daemon_stopped: _Optional[_Union[DaemonStopped, _Mapping]] = ..., event_redacted: _Optional[_Union[EventRedacted, _Mapping]] = ..., agent_spawned: _Optional[_Union[AgentSpawned, _Mapping]] = ..., agent_stop_wanted: _Optional[_Union[AgentStopWanted, _Mapping]] = ..., agent_restart_wanted: _Optional[_Union[AgentRestartWanted, _Mapping]] = ..., agent_restart_scheduled: _Optional[_Union[AgentRestartScheduled, _Mapping]] = ..., agent_signalled: _Optional[_Union[AgentSignalled, _Mapping]] = ..., agent_ended: _Optional[_Union[AgentEnded, _Mapping]] = ..., agent_removed: _Optional[_Union[AgentRemoved, _Mapping]] = ..., agent_resized: _Optional[_Union[AgentResized, _Mapping]] = ..., run_wanted: _Optional[_Union[RunWanted, _Mapping]] = ..., run_started: _Optional[_Union[RunStarted, _Mapping]] = ..., run_ended: _Optional[_Union[RunEnded, _Mapping]] = ..., run_read: _Optional[_Union[RunRead, _Mapping]] = ..., output_chunk: _Optional[_Union[OutputChunk, _Mapping]] = ..., output_truncated: _Optional[_Union[OutputTruncated, _Mapping]] = ..., input_accepted: _Optional[_Union[InputAccepted, _Mapping]] = ..., signal: _Optional[_Union[SignalFact, _Mapping]] = ..., approval_requested: _Optional[_Union[ApprovalRequested, _Mapping]] = ..., approval_answered: _Optional[_Union[ApprovalAnswered, _Mapping]] = ..., approval_withdrawn: _Optional[_Union[ApprovalWithdrawn, _Mapping]] = ..., supervisor: _Optional[_Union[SupervisorFact, _Mapping]] = ...) -> None: ...
+
+class DaemonStarted(_message.Message):
+    __slots__ = ("version", "pid", "boot_id", "adopted", "settled", "after_clean_stop")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    PID_FIELD_NUMBER: _ClassVar[int]
+    BOOT_ID_FIELD_NUMBER: _ClassVar[int]
+    ADOPTED_FIELD_NUMBER: _ClassVar[int]
+    SETTLED_FIELD_NUMBER: _ClassVar[int]
+    AFTER_CLEAN_STOP_FIELD_NUMBER: _ClassVar[int]
+    version: str
+    pid: int
+    boot_id: str
+    adopted: int
+    settled: int
+    after_clean_stop: bool
+    def __init__(self, version: _Optional[str] = ..., pid: _Optional[int] = ..., boot_id: _Optional[str] = ..., adopted: _Optional[int] = ..., settled: _Optional[int] = ..., after_clean_stop: bool = ...) -> None: ...
+
+class DaemonStopped(_message.Message):
+    __slots__ = ("agents", "reason")
+    AGENTS_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    agents: str
+    reason: str
+    def __init__(self, agents: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class EventRedacted(_message.Message):
+    __slots__ = ("first_seq", "last_seq", "bodies", "reason")
+    FIRST_SEQ_FIELD_NUMBER: _ClassVar[int]
+    LAST_SEQ_FIELD_NUMBER: _ClassVar[int]
+    BODIES_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    first_seq: int
+    last_seq: int
+    bodies: int
+    reason: str
+    def __init__(self, first_seq: _Optional[int] = ..., last_seq: _Optional[int] = ..., bodies: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class AgentSpawned(_message.Message):
+    __slots__ = ("number", "spec", "supervisor")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    SPEC_FIELD_NUMBER: _ClassVar[int]
+    SUPERVISOR_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    spec: _spec_pb2.AgentSpec
+    supervisor: str
+    def __init__(self, number: _Optional[int] = ..., spec: _Optional[_Union[_spec_pb2.AgentSpec, _Mapping]] = ..., supervisor: _Optional[str] = ...) -> None: ...
+
+class AgentStopWanted(_message.Message):
+    __slots__ = ("cause", "limit", "signal", "grace_s")
+    CAUSE_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    SIGNAL_FIELD_NUMBER: _ClassVar[int]
+    GRACE_S_FIELD_NUMBER: _ClassVar[int]
+    cause: str
+    limit: str
+    signal: int
+    grace_s: float
+    def __init__(self, cause: _Optional[str] = ..., limit: _Optional[str] = ..., signal: _Optional[int] = ..., grace_s: _Optional[float] = ...) -> None: ...
+
+class AgentRestartWanted(_message.Message):
+    __slots__ = ("signal", "grace_s")
+    SIGNAL_FIELD_NUMBER: _ClassVar[int]
+    GRACE_S_FIELD_NUMBER: _ClassVar[int]
+    signal: int
+    grace_s: float
+    def __init__(self, signal: _Optional[int] = ..., grace_s: _Optional[float] = ...) -> None: ...
+
+class AgentRestartScheduled(_message.Message):
+    __slots__ = ("due_us", "delay_us", "consecutive")
+    DUE_US_FIELD_NUMBER: _ClassVar[int]
+    DELAY_US_FIELD_NUMBER: _ClassVar[int]
+    CONSECUTIVE_FIELD_NUMBER: _ClassVar[int]
+    due_us: int
+    delay_us: int
+    consecutive: int
+    def __init__(self, due_us: _Optional[int] = ..., delay_us: _Optional[int] = ..., consecutive: _Optional[int] = ...) -> None: ...
+
+class AgentSignalled(_message.Message):
+    __slots__ = ("run", "signal", "whole_tree", "order", "offset", "length")
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    SIGNAL_FIELD_NUMBER: _ClassVar[int]
+    WHOLE_TREE_FIELD_NUMBER: _ClassVar[int]
+    ORDER_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    LENGTH_FIELD_NUMBER: _ClassVar[int]
+    run: str
+    signal: int
+    whole_tree: bool
+    order: int
+    offset: int
+    length: int
+    def __init__(self, run: _Optional[str] = ..., signal: _Optional[int] = ..., whole_tree: bool = ..., order: _Optional[int] = ..., offset: _Optional[int] = ..., length: _Optional[int] = ...) -> None: ...
+
+class AgentEnded(_message.Message):
+    __slots__ = ("outcome", "reason", "exit_code", "signal", "limit")
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    EXIT_CODE_FIELD_NUMBER: _ClassVar[int]
+    SIGNAL_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    outcome: str
+    reason: str
+    exit_code: int
+    signal: int
+    limit: str
+    def __init__(self, outcome: _Optional[str] = ..., reason: _Optional[str] = ..., exit_code: _Optional[int] = ..., signal: _Optional[int] = ..., limit: _Optional[str] = ...) -> None: ...
+
+class AgentRemoved(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class AgentResized(_message.Message):
+    __slots__ = ("run", "rows", "columns", "order", "offset", "length")
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    ORDER_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    LENGTH_FIELD_NUMBER: _ClassVar[int]
+    run: str
+    rows: int
+    columns: int
+    order: int
+    offset: int
+    length: int
+    def __init__(self, run: _Optional[str] = ..., rows: _Optional[int] = ..., columns: _Optional[int] = ..., order: _Optional[int] = ..., offset: _Optional[int] = ..., length: _Optional[int] = ...) -> None: ...
+
+class RunWanted(_message.Message):
+    __slots__ = ("run", "attempt", "cause")
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    CAUSE_FIELD_NUMBER: _ClassVar[int]
+    run: str
+    attempt: int
+    cause: str
+    def __init__(self, run: _Optional[str] = ..., attempt: _Optional[int] = ..., cause: _Optional[str] = ...) -> None: ...
+
+class RunStarted(_message.Message):
+    __slots__ = ("run", "shim_pid", "shim_start_ticks", "boot_id", "protocol")
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    SHIM_PID_FIELD_NUMBER: _ClassVar[int]
+    SHIM_START_TICKS_FIELD_NUMBER: _ClassVar[int]
+    BOOT_ID_FIELD_NUMBER: _ClassVar[int]
+    PROTOCOL_FIELD_NUMBER: _ClassVar[int]
+    run: str
+    shim_pid: int
+    shim_start_ticks: int
+    boot_id: str
+    protocol: int
+    def __init__(self, run: _Optional[str] = ..., shim_pid: _Optional[int] = ..., shim_start_ticks: _Optional[int] = ..., boot_id: _Optional[str] = ..., protocol: _Optional[int] = ...) -> None: ...
+
+class RunEnded(_message.Message):
+    __slots__ = ("run", "kind", "exit_code", "signal", "core_dumped", "how", "ended_us", "boot_id", "cpu_us", "max_rss_bytes", "stdout_bytes", "stderr_bytes", "stopped_by", "survivors", "errno")
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    EXIT_CODE_FIELD_NUMBER: _ClassVar[int]
+    SIGNAL_FIELD_NUMBER: _ClassVar[int]
+    CORE_DUMPED_FIELD_NUMBER: _ClassVar[int]
+    HOW_FIELD_NUMBER: _ClassVar[int]
+    ENDED_US_FIELD_NUMBER: _ClassVar[int]
+    BOOT_ID_FIELD_NUMBER: _ClassVar[int]
+    CPU_US_FIELD_NUMBER: _ClassVar[int]
+    MAX_RSS_BYTES_FIELD_NUMBER: _ClassVar[int]
+    STDOUT_BYTES_FIELD_NUMBER: _ClassVar[int]
+    STDERR_BYTES_FIELD_NUMBER: _ClassVar[int]
+    STOPPED_BY_FIELD_NUMBER: _ClassVar[int]
+    SURVIVORS_FIELD_NUMBER: _ClassVar[int]
+    ERRNO_FIELD_NUMBER: _ClassVar[int]
+    run: str
+    kind: str
+    exit_code: int
+    signal: int
+    core_dumped: bool
+    how: str
+    ended_us: int
+    boot_id: str
+    cpu_us: int
+    max_rss_bytes: int
+    stdout_bytes: int
+    stderr_bytes: int
+    stopped_by: str
+    survivors: int
+    errno: int
+    def __init__(self, run: _Optional[str] = ..., kind: _Optional[str] = ..., exit_code: _Optional[int] = ..., signal: _Optional[int] = ..., core_dumped: bool = ..., how: _Optional[str] = ..., ended_us: _Optional[int] = ..., boot_id: _Optional[str] = ..., cpu_us: _Optional[int] = ..., max_rss_bytes: _Optional[int] = ..., stdout_bytes: _Optional[int] = ..., stderr_bytes: _Optional[int] = ..., stopped_by: _Optional[str] = ..., survivors: _Optional[int] = ..., errno: _Optional[int] = ...) -> None: ...
+
+class RunRead(_message.Message):
+    __slots__ = ("run", "stdout_parsed", "stderr_parsed", "adapter_state")
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    STDOUT_PARSED_FIELD_NUMBER: _ClassVar[int]
+    STDERR_PARSED_FIELD_NUMBER: _ClassVar[int]
+    ADAPTER_STATE_FIELD_NUMBER: _ClassVar[int]
+    run: str
+    stdout_parsed: int
+    stderr_parsed: int
+    adapter_state: bytes
+    def __init__(self, run: _Optional[str] = ..., stdout_parsed: _Optional[int] = ..., stderr_parsed: _Optional[int] = ..., adapter_state: _Optional[bytes] = ...) -> None: ...
+
+class OutputChunk(_message.Message):
+    __slots__ = ("run", "channel", "offset", "length", "stdout_end", "stderr_end", "masks")
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    CHANNEL_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    LENGTH_FIELD_NUMBER: _ClassVar[int]
+    STDOUT_END_FIELD_NUMBER: _ClassVar[int]
+    STDERR_END_FIELD_NUMBER: _ClassVar[int]
+    MASKS_FIELD_NUMBER: _ClassVar[int]
+    run: str
+    channel: OutputChannel
+    offset: int
+    length: int
+    stdout_end: int
+    stderr_end: int
+    masks: _containers.RepeatedCompositeFieldContainer[Mask]
+    def __init__(self, run: _Optional[str] = ..., channel: _Optional[_Union[OutputChannel, str]] = ..., offset: _Optional[int] = ..., length: _Optional[int] = ..., stdout_end: _Optional[int] = ..., stderr_end: _Optional[int] = ..., masks: _Optional[_Iterable[_Union[Mask, _Mapping]]] = ...) -> None: ...
+
+class Mask(_message.Message):
+    __slots__ = ("offset", "length", "rule")
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    LENGTH_FIELD_NUMBER: _ClassVar[int]
+    RULE_FIELD_NUMBER: _ClassVar[int]
+    offset: int
+    length: int
+    rule: str
+    def __init__(self, offset: _Optional[int] = ..., length: _Optional[int] = ..., rule: _Optional[str] = ...) -> None: ...
+
+class OutputTruncated(_message.Message):
+    __slots__ = ("run", "channel", "expected", "found")
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    CHANNEL_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_FIELD_NUMBER: _ClassVar[int]
+    FOUND_FIELD_NUMBER: _ClassVar[int]
+    run: str
+    channel: OutputChannel
+    expected: int
+    found: int
+    def __init__(self, run: _Optional[str] = ..., channel: _Optional[_Union[OutputChannel, str]] = ..., expected: _Optional[int] = ..., found: _Optional[int] = ...) -> None: ...
+
+class InputAccepted(_message.Message):
+    __slots__ = ("run", "offset", "length", "eof")
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    LENGTH_FIELD_NUMBER: _ClassVar[int]
+    EOF_FIELD_NUMBER: _ClassVar[int]
+    run: str
+    offset: int
+    length: int
+    eof: bool
+    def __init__(self, run: _Optional[str] = ..., offset: _Optional[int] = ..., length: _Optional[int] = ..., eof: bool = ...) -> None: ...
+
+class SignalFact(_message.Message):
+    __slots__ = ("run", "turn", "call", "outcome", "input_tokens", "output_tokens", "cost_microusd", "native_session")
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    TURN_FIELD_NUMBER: _ClassVar[int]
+    CALL_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    INPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    COST_MICROUSD_FIELD_NUMBER: _ClassVar[int]
+    NATIVE_SESSION_FIELD_NUMBER: _ClassVar[int]
+    run: str
+    turn: int
+    call: str
+    outcome: str
+    input_tokens: int
+    output_tokens: int
+    cost_microusd: int
+    native_session: str
+    def __init__(self, run: _Optional[str] = ..., turn: _Optional[int] = ..., call: _Optional[str] = ..., outcome: _Optional[str] = ..., input_tokens: _Optional[int] = ..., output_tokens: _Optional[int] = ..., cost_microusd: _Optional[int] = ..., native_session: _Optional[str] = ...) -> None: ...
+
+class ApprovalRequested(_message.Message):
+    __slots__ = ("approval", "run", "key", "kind", "deadline_us")
+    APPROVAL_FIELD_NUMBER: _ClassVar[int]
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    DEADLINE_US_FIELD_NUMBER: _ClassVar[int]
+    approval: str
+    run: str
+    key: str
+    kind: str
+    deadline_us: int
+    def __init__(self, approval: _Optional[str] = ..., run: _Optional[str] = ..., key: _Optional[str] = ..., kind: _Optional[str] = ..., deadline_us: _Optional[int] = ...) -> None: ...
+
+class ApprovalAnswered(_message.Message):
+    __slots__ = ("approval", "outcome", "offset", "length", "run")
+    APPROVAL_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    LENGTH_FIELD_NUMBER: _ClassVar[int]
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    approval: str
+    outcome: str
+    offset: int
+    length: int
+    run: str
+    def __init__(self, approval: _Optional[str] = ..., outcome: _Optional[str] = ..., offset: _Optional[int] = ..., length: _Optional[int] = ..., run: _Optional[str] = ...) -> None: ...
+
+class ApprovalWithdrawn(_message.Message):
+    __slots__ = ("approval", "cause")
+    APPROVAL_FIELD_NUMBER: _ClassVar[int]
+    CAUSE_FIELD_NUMBER: _ClassVar[int]
+    approval: str
+    cause: str
+    def __init__(self, approval: _Optional[str] = ..., cause: _Optional[str] = ...) -> None: ...
+
+class SupervisorFact(_message.Message):
+    __slots__ = ("tree", "path", "at_us", "data_json")
+    TREE_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    AT_US_FIELD_NUMBER: _ClassVar[int]
+    DATA_JSON_FIELD_NUMBER: _ClassVar[int]
+    tree: str
+    path: str
+    at_us: int
+    data_json: str
+    def __init__(self, tree: _Optional[str] = ..., path: _Optional[str] = ..., at_us: _Optional[int] = ..., data_json: _Optional[str] = ...) -> None: ...
