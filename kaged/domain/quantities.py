@@ -44,7 +44,7 @@ _BINARY = ("ki", "mi", "gi", "ti", "pi", "ei")
 _SIZE_UNITS = {
     "": 1,
     "b": 1,
-    **{unit + b: 1024**power for power, unit in enumerate(_BINARY, 1) for b in ("", "b")},
+    **{form: 1024**power for power, unit in enumerate(_BINARY, 1) for form in (unit[0], unit, unit + "b")},
     **{unit[0] + "b": 1000**power for power, unit in enumerate(_BINARY, 1)},
 }
 _SIZE_FORMATS = sorted(
@@ -123,25 +123,20 @@ def _whole_us(value: Fraction, text: str, path: str) -> int:
 
 
 def _bad_duration(text: str, path: str, why: str = "") -> Invalid:
-    return Invalid(
-        (path, f"{shown(text)} is not a duration: {why}write 90, 250ms or 1h30m (units w d h m s ms us)")
-    )
+    return Invalid((path, f"{shown(text)} is not a duration: {why}write 90, 250ms or 1h30m (units w d h m s ms us)"))
 
 
 # --- sizes --------------------------------------------------------------------------------------------------
 
 
 def parse_size_bytes(text: str, *, path: str) -> int:
-    """Bytes of "64MiB" (1024), "10GB" (1000), "1e6" or "512". A bare "64M" is refused: it means both."""
+    """Bytes of "64MiB" or "64M" (1024, as in systemd units), "10GB" (1000), "1e6" or "512"."""
     stripped = text.strip()
     size = _SIZE.fullmatch(stripped) if len(stripped) <= _MAX_TEXT_CHARS else None
     if size is None:
         raise _bad_size(text, path)
     unit = _SIZE_UNITS.get(size[2].lower())
     if unit is None:
-        letter = size[2].upper()
-        if letter in ("K", "M", "G", "T", "P", "E"):
-            raise _bad_size(text, path, f"{letter} may mean 1000s or 1024s: write {letter}iB or {letter}B; ")
         raise _bad_size(text, path, f"no unit {shown(size[2], 12)}; ")
     value = Fraction(size[1]) * unit
     if value.denominator != 1:

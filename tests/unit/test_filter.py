@@ -1,11 +1,13 @@
 """What filters mean and what they refuse, as tables; test_filter_laws.py looks for the cases we forgot."""
 
+import re
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
 from kaged.domain.errors import Invalid
-from kaged.domain.filter import AGENTS, EVENTS, Value, evaluate, fields_of, parse
+from kaged.domain.filter import AGENTS, EVENTS, Schema, Value, evaluate, fields_of, parse
 from kaged.domain.quantities import parse_duration_us
 
 NOW_US = 1_790_000_000_000_000  # 2026-09-21T14:13:20Z
@@ -269,3 +271,23 @@ def test_another_request_field_can_carry_the_filter() -> None:
     with pytest.raises(Invalid) as refused:
         parse("x", EVENTS, path="checks[1].filter")
     assert refused.value.violations[0][0] == "checks[1].filter"
+
+
+def test_every_example_of_the_manual_is_a_filter() -> None:
+    manual = (Path(__file__).parents[2] / "docs" / "filters.md").read_text(encoding="utf-8")
+    schemas = {"events": EVENTS, "agents": AGENTS}
+    examples = [
+        (noun, line)
+        for noun, block in re.findall(r"```filter (\w+)\n(.*?)```", manual, re.DOTALL)
+        for line in block.splitlines()
+    ]
+    assert len(examples) > 10
+    for noun, line in examples:
+        parse(line, schemas[noun], now_us=NOW_US)
+
+
+@pytest.mark.parametrize("schema", [EVENTS, AGENTS], ids=lambda schema: schema.noun)
+def test_the_manual_names_every_field(schema: Schema) -> None:
+    manual = (Path(__file__).parents[2] / "docs" / "filters.md").read_text(encoding="utf-8")
+    table = manual.split(f"| Of an {schema.noun} |")[1].split("\n\n")[0]
+    assert set(re.findall(r"`(\w+)`", table)) == set(schema.fields)

@@ -2,8 +2,10 @@
 
 import operator
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import SimpleNamespace
+from typing import cast
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -21,12 +23,10 @@ words = st.text(alphabet="ab.", max_size=4) | st.text(max_size=6)
 keys = st.sampled_from(["env", "a.b/c", "x y", "", 'q"\\*'])
 numbers = st.integers(-2, 6)
 times = st.sampled_from([NOW_US, NOW_US - 1, NOW_US + 1, EARLIEST_US, LATEST_US])
-ORDER: dict[str, Callable[[object, object], bool]] = {
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
+ORDER = cast(
+    "dict[str, Callable[[object, object], bool]]",
+    {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge},
+)
 
 
 @dataclass
@@ -42,12 +42,14 @@ def said_text(name: str, value: str, op: str, read: Callable[[SimpleNamespace], 
     def means(row: SimpleNamespace) -> bool:
         held = read(row)
         if held is None:
-            return op == "!="
+            return op.startswith("!=")
         match op:
-            case "=" | ":":
-                return held == value if op == "=" or is_map else value in held
+            case "=":
+                return held == value
             case "!=":
                 return held != value
+            case ":":
+                return held == value if is_map else value in held
             case "=prefix":
                 return held.startswith(value)
             case "!=suffix":
@@ -57,13 +59,10 @@ def said_text(name: str, value: str, op: str, read: Callable[[SimpleNamespace], 
             case _:
                 return ORDER[op](held, value)
 
-    def absent_means(row: SimpleNamespace) -> bool:
-        return read(row) is None if op in ("!=", "!=suffix") else False
-
     inner = quoted(value)[1:-1]
     written = {"=prefix": f'="{inner}*"', "!=suffix": f'!= "*{inner}"', ":contains": f':"*{inner}*"'}
     text = name + written.get(op, f'{op} "{inner}"')
-    return Said(text, lambda row: absent_means(row) if read(row) is None else means(row))
+    return Said(text, means)
 
 
 @st.composite
@@ -86,7 +85,7 @@ def leaves(draw: st.DrawFn) -> Said:
     if kind == "present":
         name = draw(st.sampled_from(["type", "run", "seq", "occurred", "tags"]))
         return Said(f"{name}:*", lambda row: getattr(row, name) not in (None, "", {}))
-    name, value, written = draw(
+    name, number, written = draw(
         st.tuples(st.just("seq"), numbers).map(lambda nv: (*nv, str(nv[1])))
         | st.tuples(st.just("occurred"), times).map(lambda nv: (*nv, format_time(nv[1])))
     )
@@ -95,8 +94,8 @@ def leaves(draw: st.DrawFn) -> Said:
     def means(row: SimpleNamespace) -> bool:
         held = getattr(row, name)
         if op in ("=", "!="):
-            return (held == value) == (op == "=")
-        return held is not None and ORDER[op](held, value)
+            return bool(held == number) == (op == "=")
+        return held is not None and ORDER[op](held, number)
 
     return Said(f"{name} {op} {written}", means)
 
@@ -114,20 +113,23 @@ def joined(word: str, every: bool) -> Callable[[list[Said]], Said]:
 
 
 def negated(sign: str) -> Callable[[Said], Said]:
-    return lambda said: Said(f"{sign}{inside(said)}", lambda row: not said.means(row))
+    def negate(said: Said) -> Said:
+        return Said(f"{sign}{inside(said)}", lambda row: not said.means(row))
+
+    return negate
 
 
-filters = st.recursive(
-    leaves(),
-    lambda inner: (
+def composed(inner: st.SearchStrategy[Said]) -> st.SearchStrategy[Said]:
+    return (
         st.lists(inner, min_size=2, max_size=4).map(joined(" AND ", True))
         | st.lists(inner, min_size=2, max_size=3).map(joined(" ", True))
         | st.lists(inner, min_size=2, max_size=4).map(joined(" OR ", False))
         | inner.map(negated("NOT "))
         | inner.map(negated("-"))
-    ),
-    max_leaves=12,
-)
+    )
+
+
+filters = st.recursive(leaves(), composed, max_leaves=12)
 rows = st.builds(
     SimpleNamespace,
     type=words,
@@ -138,7 +140,6 @@ rows = st.builds(
 )
 
 
-@settings(max_examples=300)
 @given(filters, st.lists(rows, min_size=1, max_size=5))
 def test_a_compiled_filter_means_what_was_written(said: Said, some: list[SimpleNamespace]) -> None:
     tree = parse(said.text, EVENTS, max_bytes=NO_BOUND)
@@ -148,7 +149,6 @@ def test_a_compiled_filter_means_what_was_written(said: Said, some: list[SimpleN
         assert evaluate(tree, lambda name, row=row: getattr(row, name)) == said.means(row)
 
 
-@settings(max_examples=300)
 @given(filters)
 def test_canonical_text_reads_back_to_the_same_tree(said: Said) -> None:
     tree = parse(said.text, EVENTS, max_bytes=NO_BOUND)
@@ -156,7 +156,6 @@ def test_canonical_text_reads_back_to_the_same_tree(said: Said) -> None:
     assert str(parse(str(tree), EVENTS, max_bytes=NO_BOUND)) == str(tree)
 
 
-@settings(max_examples=300)
 @given(filters, st.lists(rows, min_size=1, max_size=5))
 def test_what_a_filter_requires_holds_for_every_match(said: Said, some: list[SimpleNamespace]) -> None:
     tree = parse(said.text, EVENTS, max_bytes=NO_BOUND)
@@ -178,12 +177,27 @@ def test_what_a_filter_requires_holds_for_every_match(said: Said, some: list[Sim
 
 
 tokens = st.sampled_from(
-    ["type", "seq", "recorded", "tags", "state", ".", "env", "=", "!=", ":", "<", ">=", "AND", "OR", "NOT"]
-    + ["-", "(", ")", '"', "'", "\\", "*", "a", "5m", "7", "2026-01-01T00:00:00Z", " ", "\n", "\\u0041", "é", ","]
+    [
+        *"=:<.-()\"'\\*a7 \n,é",
+        "type",
+        "seq",
+        "recorded",
+        "tags",
+        "state",
+        "env",
+        "!=",
+        ">=",
+        "AND",
+        "OR",
+        "NOT",
+        "5m",
+        "2026-01-01T00:00:00Z",
+        "\\u0041",
+    ]
 )
 
 
-@settings(max_examples=500)
+@settings(max_examples=300)
 @given(st.lists(tokens, max_size=25).map("".join) | st.lists(tokens, max_size=25).map(" ".join) | st.text())
 @example("\ud800 = \udfff")
 @example("seq = ²")
@@ -191,11 +205,8 @@ tokens = st.sampled_from(
 @example("type = \0")
 def test_no_text_raises_anything_but_invalid_and_what_parses_reads_back(text: str) -> None:
     for schema in (EVENTS, AGENTS):
-        try:
+        with suppress(Invalid):
             tree = parse(text, schema, now_us=NOW_US)
-        except Invalid as refused:
-            assert refused.violations[0][0] == "filter"
-        else:
             assert parse(str(tree), schema, max_bytes=NO_BOUND) == tree
 
 

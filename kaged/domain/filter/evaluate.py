@@ -114,9 +114,7 @@ def _alternatives(terms: tuple[Node, ...], accessors: Accessors[RowT]) -> list[P
     others: list[Node] = []
     for term in terms:
         match term:
-            case Compare(key=None, operator="=", kind="text" | "enum" | "integer" | "time", value=value) if (
-                value != ""
-            ):
+            case Compare(key=None, operator="=", kind="text" | "enum" | "integer" | "time", value=value) if value != "":
                 wanted.setdefault(term.field, set()).add(value)
             case _:
                 others.append(term)

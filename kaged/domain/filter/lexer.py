@@ -66,9 +66,7 @@ class Lexer:
 
     def refuse(self, column: int, what: str, *, found: str = "", hint: str = "") -> Invalid:
         """The refusal to raise: `what` is wrong at `column`."""
-        return Invalid(
-            (self._path, f"column {column}: {what}"), hint=hint, column=column, token=found[:64] or "end"
-        )
+        return Invalid((self._path, f"column {column}: {what}"), hint=hint, column=column, token=found[:64] or "end")
 
     def peek(self) -> Token:
         """The next token of structure, without taking it."""
@@ -122,9 +120,7 @@ class Lexer:
     def _unexpected(self, column: int) -> Invalid:
         character = self._text[self._position]
         if character in _FOREIGN:
-            return self.refuse(
-                column, f"{character!r} is not used: write {_FOREIGN[character]}", found=character
-            )
+            return self.refuse(column, f"{character!r} is not used: write {_FOREIGN[character]}", found=character)
         if character in "\"'" or character.isdigit():
             literal = self._string() if character in "\"'" else self._bare(_BARE_VALUE, "a value")
             return self.refuse(

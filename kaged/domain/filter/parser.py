@@ -125,18 +125,14 @@ class _Parser:
         if field.kind == "map":
             return self._map(field, key, comparator, value)
         if key is not None:
-            raise self._lexer.refuse(
-                key.column, f"{field.name!r} holds {field.kind}, it has no keys", found=key.text
-            )
+            raise self._lexer.refuse(key.column, f"{field.name!r} holds {field.kind}, it has no keys", found=key.text)
         return self._scalar(field, comparator, value)
 
     def _map(self, field: Field, key: Literals | None, comparator: Token, value: Literals) -> Node:
         if key is not None:
             plain = key.text if not key.quoted else "".join(key.pieces)
             if key.quoted and len(key.pieces) > 1:
-                raise self._lexer.refuse(
-                    key.column, "a key takes no *; write \\* for the star itself", found=key.text
-                )
+                raise self._lexer.refuse(key.column, "a key takes no *; write \\* for the star itself", found=key.text)
             return self._text(Field(name=field.name, kind="text"), plain, comparator, value)
         if comparator.text != ":":
             raise self._lexer.refuse(
@@ -162,9 +158,7 @@ class _Parser:
                 comparator.column, f"{field.name!r} has no order: use = or !=", found=comparator.text
             )
         if len(value.pieces) > 1:
-            raise self._lexer.refuse(
-                value.column, f"{field.name!r} takes no * in its value", found=value.text
-            )
+            raise self._lexer.refuse(value.column, f"{field.name!r} takes no * in its value", found=value.text)
         leaf = Compare(
             field=field.name,
             kind=field.kind,
@@ -190,9 +184,7 @@ class _Parser:
             leaf = Has(field=field.name, key=key)
         elif len(pieces) == 1 and comparator.text == ":" and key is None:
             if not pieces[0]:
-                raise self._lexer.refuse(
-                    value.column, 'every text contains ""; did you mean = ""?', found=value.text
-                )
+                raise self._lexer.refuse(value.column, 'every text contains ""; did you mean = ""?', found=value.text)
             leaf = Match(field=field.name, shape="contains", text=pieces[0])
         elif len(pieces) == 1:
             leaf = Compare(field=field.name, key=key, kind="text", operator="=", value=pieces[0])
@@ -228,9 +220,7 @@ class _Parser:
                 if name in field.values:
                     return name
                 wanted = "one of " + ", ".join(field.values) + _did_you_mean(name, field.values)
-        raise self._lexer.refuse(
-            value.column, f"{field.name!r} takes {wanted}; found {shown(text)}", found=value.text
-        )
+        raise self._lexer.refuse(value.column, f"{field.name!r} takes {wanted}; found {shown(text)}", found=value.text)
 
     def _time(self, value: Literals) -> int:
         text = value.pieces[0].strip()

@@ -45,11 +45,7 @@ def required(node: Node, field: str, key: str | None = None) -> frozenset[Need] 
         case Compare(kind="text" | "enum", operator="=", value=str() as text) if text:
             return frozenset((Need(text=text),)) if (node.field, node.key) == (field, key) else None
         case Match(shape="prefix"):
-            return (
-                frozenset((Need(text=node.text, prefix=True),))
-                if (node.field, node.key) == (field, key)
-                else None
-            )
+            return frozenset((Need(text=node.text, prefix=True),)) if (node.field, node.key) == (field, key) else None
         case And(terms=terms):
             result: frozenset[Need] | None = None
             for needs in (required(term, field, key) for term in terms):
@@ -104,6 +100,4 @@ def _both(left: frozenset[Need], right: frozenset[Need]) -> frozenset[Need]:
 
 def _widest(needs: Iterable[Need]) -> frozenset[Need]:
     distinct = frozenset(needs)
-    return frozenset(
-        need for need in distinct if not any(other != need and other.covers(need) for other in distinct)
-    )
+    return frozenset(need for need in distinct if not any(other != need and other.covers(need) for other in distinct))

@@ -42,7 +42,6 @@ AGENTS = schema(
     Field(name="state", kind="enum", values=AGENT_STATES, wire_prefix="AGENT_STATE_"),
     Field(name="labels", kind="map"),
     Field(name="adapter", kind="text"),
-    Field(name="parent", kind="text"),
     Field(name="supervisor", kind="text"),
     Field(name="created", kind="time"),
     Field(name="updated", kind="time"),
