@@ -1,0 +1,421 @@
+"""The journal: accepts events on the loop, makes them durable in a thread, wakes who waits. One per store.
+
+    accept (loop) -> pending batch -> writer thread: hash, frame, index, write, sync -> done (loop) -> readers
+
+Promises: `seq` and revisions have no gaps; a future completes, and a reader sees an event, only after its bytes
+are on disk; every event of one `accept` is durable or none is; while one batch syncs the next one fills, so
+there is no timer and no idle latency. What is accepted but not durable is seen by nobody but the engine.
+
+After a failed write nothing more is acknowledged: `failed` holds the error and the daemon must end (what reached
+the disk is unknown). A disk that is merely getting full is refused earlier, by `refuse_writes`.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+from threading import Thread
+from time import perf_counter_ns
+from typing import Final, Protocol
+
+from kaged.domain.errors import KageError, Precondition, Unavailable
+from kaged.store.door import leaf_of, reread
+from kaged.store.identities import Identities
+from kaged.store.keys import (
+    SEGMENT,
+    STREAM,
+    Family,
+    index_row,
+    index_segment,
+    leaves_row,
+    pack_seq,
+    segment_of,
+    segment_start,
+    term,
+    unpack_seq,
+)
+from kaged.store.keyvalue import KeyValue, StoreCorrupt, StoreTooNew
+from kaged.store.merkle import Frontier
+from kaged.store.record import encode_head, frame, leaf_hash
+from kaged.store.segments import Entry, SegmentBuilder, decode_postings
+
+FORMAT: Final = b"kage-store-1"
+_HEADS: Final = 32_768  # streams whose last revision is kept in memory; above what a segment and all in flight can hold
+_SYNC_SAMPLES: Final = 2048
+
+
+class StoreReadOnly(Unavailable):
+    """The disk is nearly full: reads go on, writes wait for space."""
+
+    reason = "STORE_READ_ONLY"
+
+
+class CheckFailed(Precondition):
+    """A stream is not as the caller expected; all failures are named at once."""
+
+    reason = "CHECK_FAILED"
+
+
+@dataclass(slots=True)
+class _Pending:
+    entries: list[Entry] = field(default_factory=list)
+    rows: list[tuple[Family, bytes, bytes]] = field(default_factory=list)
+    done: "asyncio.Future[None] | None" = None
+
+
+@dataclass(slots=True)
+class Commit:
+    """What became durable together."""
+
+    first_seq: int
+    frames: list[bytes]
+    entries: list[Entry]
+    took_ns: int
+    sealed: bool
+
+
+class Listener(Protocol):
+    """Called on the loop after each commit, in order."""
+
+    def committed(self, commit: Commit) -> None:
+        """The events are durable."""
+
+    def failed(self, why: KageError) -> None:
+        """Nothing more will be committed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counters:
+    """Figures since the start."""
+
+    commits: int
+    events: int
+    bytes: int
+    sync_p50_us: int
+    sync_p99_us: int
+
+
+class Journal:
+    """See the module. Construct with `open_journal`, off the loop; then `start` on it."""
+
+    def __init__(self, store: KeyValue, *, clock_us: Callable[[], int]) -> None:
+        self.store = store
+        self.failed: KageError | None = None
+        self._clock_us = clock_us
+        self._listeners: list[Listener] = []
+        self._refusal: KageError | None = None
+        self._queue: SimpleQueue[_Pending | None] = SimpleQueue()
+        self._thread: Thread | None = None
+        self._busy = False
+        self._samples: deque[int] = deque(maxlen=_SYNC_SAMPLES)
+        self._commits = self._events = self._bytes = 0
+        self._waiting: list[tuple[int, asyncio.Future[None]]] = []
+        self._load()
+
+    # --- opening ---------------------------------------------------------------------------------------------
+
+    def _load(self) -> None:
+        store = self.store
+        written = store.get("meta", b"format")
+        if written is None:
+            raise StoreTooNew("this folder holds no Kage store", hint="use another --state-dir")
+        if written != FORMAT:
+            raise StoreTooNew(
+                f"the store has format {written.decode(errors='replace')}, this release reads {FORMAT.decode()}",
+                hint="use the release that wrote it",
+            )
+        self.store_id = (store.get("meta", b"store_id") or b"").decode()
+        self.first_seq = int(store.get("meta", b"first_seq") or b"1")
+        last = store.scan("events", b"\xff" * 8, limit=1, reverse=True)
+        self.durable_seq = self.accepted_seq = unpack_seq(last[0][0]) if last else self.first_seq - 1
+        sealed = segment_of(self.durable_seq + 1)  # whole segments up to the head
+        self._builder = SegmentBuilder(sealed)
+        self._frontier = self._sealed_frontier(sealed)
+        tail = self._tail(segment_start(sealed))
+        self._heads: dict[str, int] = {}
+        newest = store.scan("ids", b"\xff" * 11, limit=1, reverse=True)
+        floor = int.from_bytes(newest[0][0][:6], "big") + 1 if newest else 0
+        self.identities = Identities(store, floor)
+        self.last_recorded_us = 0
+        for entry in tail:
+            self._frontier.append(entry.leaf)
+            self._heads[entry.stream] = entry.revision
+            self.identities.add(entry.id, entry.seq)
+            self._builder.add(entry)
+        if last:
+            self.last_recorded_us = reread(last[0][1]).recorded_us
+        self.tail: deque[Entry] = deque(tail)
+
+    def _sealed_frontier(self, sealed: int) -> Frontier:
+        frontier = Frontier()
+        start = b"S"
+        while frontier.size < sealed * SEGMENT:
+            rows = self.store.scan("audit", start, prefix=b"S", limit=64)
+            if not rows:
+                raise StoreCorrupt(f"hash rows are missing after seq {frontier.size}", hint="run `kaged fsck`")
+            for _, value in rows:
+                frontier.append_subtree(value[-32:], SEGMENT)
+                if frontier.size == sealed * SEGMENT:
+                    break
+            start = rows[-1][0] + b"\0"
+        return frontier
+
+    def _tail(self, start: int) -> list[Entry]:
+        tail: list[Entry] = []
+        while start <= self.durable_seq:
+            values = self.store.values("events", pack_seq(start), 512)
+            for value in values:
+                entry = reread(value)
+                entry.leaf = leaf_of(value)
+                if entry.seq != start:
+                    raise StoreCorrupt(f"event {start} is missing", hint="run `kaged fsck`")
+                tail.append(entry)
+                start += 1
+        return tail
+
+    # --- life ------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to commit, on the running loop."""
+        self._loop = asyncio.get_running_loop()
+        self._pending = _Pending(done=self._loop.create_future())
+        self._thread = Thread(target=self._write_forever, name="journal", daemon=True)
+        self._thread.start()
+
+    async def stop(self) -> None:
+        """Commit what is accepted, then end the thread. The store stays open."""
+        if self._thread is None:
+            return
+        if not self.failed:
+            await self.wait_durable(self.accepted_seq)
+        self._queue.put(None)
+        thread, self._thread = self._thread, None
+        await asyncio.to_thread(thread.join)
+
+    def listen(self, listener: Listener) -> None:
+        """Tell it of every commit."""
+        self._listeners.append(listener)
+
+    def refuse_writes(self, why: KageError | None) -> None:
+        """Refuse what comes from now on (None: take it again). What was accepted still becomes durable."""
+        self._refusal = why
+
+    @property
+    def refusal(self) -> KageError | None:
+        """Why writes are refused now, if they are."""
+        return self.failed or self._refusal
+
+    # --- accepting -------------------------------------------------------------------------------------------
+
+    def revision(self, stream: str) -> int:
+        """Last accepted revision of a stream, 0 when it has no event."""
+        head = self._heads.get(stream)
+        if head is None:
+            head = self._stored_revision(stream)
+            self._remember(stream, head)
+        return head
+
+    def _stored_revision(self, stream: str) -> int:
+        key = term(STREAM, stream)
+        rows = self.store.scan("index", index_row(key, 2**40 - 1), prefix=key, limit=1, reverse=True)
+        if not rows:
+            return 0
+        seqs, first_revision = decode_postings(rows[0][1], index_segment(rows[0][0]), stream=True)
+        return first_revision + len(seqs) - 1
+
+    def _remember(self, stream: str, revision: int) -> None:
+        heads = self._heads
+        heads.pop(stream, None)
+        heads[stream] = revision
+        if len(heads) > _HEADS:
+            del heads[next(iter(heads))]
+
+    def now_us(self) -> int:
+        """The time that an event accepted now would carry."""
+        return max(self.last_recorded_us, self._clock_us())
+
+    def accept(self, entries: Sequence[Entry], actor: int, recorded_us: int | None = None) -> "asyncio.Future[None]":
+        """Give positions to entries and queue them; the future completes when they are durable.
+
+        The order of calls is the order of the journal. Rows added with `add_rows` before the caller gives
+        control back to the loop go into the same batch. Raises StoreReadOnly or the failure.
+        """
+        refusal = self.refusal
+        if refusal is not None:
+            raise refusal
+        now = self.last_recorded_us = max(self.last_recorded_us, recorded_us or self._clock_us())
+        seq = self.accepted_seq
+        heads = self._heads
+        add_id = self.identities.add
+        for entry in entries:
+            seq += 1
+            stream = entry.stream
+            revision = heads.pop(stream, None)
+            revision = (self._stored_revision(stream) if revision is None else revision) + 1
+            heads[stream] = revision
+            entry.seq = seq
+            entry.recorded_us = now
+            entry.revision = revision
+            entry.actor = actor
+            add_id(entry.id, seq)
+        while len(heads) > _HEADS:
+            del heads[next(iter(heads))]
+        self.accepted_seq = seq
+        pending = self._pending
+        pending.entries += entries
+        if not self._busy:
+            self._busy = True
+            self._loop.call_soon(self._kick)
+        assert pending.done is not None
+        return pending.done
+
+    def add_rows(self, rows: Iterable[tuple[Family, bytes, bytes]]) -> None:
+        """Rows of derived families, for the batch of the last `accept`."""
+        self._pending.rows += rows
+
+    async def wait_durable(self, seq: int) -> None:
+        """Return once everything up to `seq` is on disk. Raises the failure when that never comes."""
+        if seq <= self.durable_seq:
+            return
+        if self.failed:
+            raise self.failed
+        waiter: asyncio.Future[None] = self._loop.create_future()
+        self._waiting.append((seq, waiter))
+        await waiter
+
+    # --- committing ------------------------------------------------------------------------------------------
+
+    def _kick(self) -> None:
+        pending = self._pending
+        if not pending.entries or self.failed:
+            self._busy = False
+            return
+        self._pending = _Pending(done=self._loop.create_future())
+        self._queue.put(pending)
+
+    def _write_forever(self) -> None:
+        while (pending := self._queue.get()) is not None:
+            try:
+                commit = self._commit(pending)
+            except BaseException as error:  # noqa: BLE001  every failure here ends writing; the loop must hear of it
+                self._loop.call_soon_threadsafe(self._fail, pending, error)
+                return
+            self._loop.call_soon_threadsafe(self._done, pending, commit)
+
+    def _commit(self, pending: _Pending) -> Commit:
+        started = perf_counter_ns()
+        store, builder, frontier = self.store, self._builder, self._frontier
+        batch = store.batch()
+        put = batch.put
+        frames: list[bytes] = []
+        leaves: list[bytes] = []
+        first = leaves_first = pending.entries[0].seq
+        sealed = False
+        for entry in pending.entries:
+            head = encode_head(entry.seq, entry.recorded_us, entry.revision, entry.actor)
+            framed = frame(head, entry.meta, entry.body)
+            leaf = entry.leaf = leaf_hash(head, entry.meta, entry.body)
+            entry.meta = entry.body = b""
+            put("events", pack_seq(entry.seq), framed)
+            frames.append(framed)
+            leaves.append(leaf)
+            frontier.append(leaf)
+            if builder.add(entry):
+                # The sealed row replaces the rows of single commits.
+                start = segment_start(builder.segment)
+                batch.delete_range("audit", leaves_row(start), leaves_row(start + SEGMENT))
+                builder.seal(batch)
+                sealed = True
+                leaves.clear()
+                leaves_first = entry.seq + 1
+        if leaves:
+            put("audit", leaves_row(leaves_first), b"".join(leaves))
+        for family, key, value in pending.rows:
+            put(family, key, value)
+        store.write(batch)
+        before_sync = perf_counter_ns()
+        store.sync()
+        now = perf_counter_ns()
+        self._samples.append(now - before_sync)
+        return Commit(first, frames, pending.entries, now - started, sealed)
+
+    def _done(self, pending: _Pending, commit: Commit) -> None:
+        last = pending.entries[-1].seq
+        self.durable_seq = last
+        self._commits += 1
+        self._events += len(commit.entries)
+        self._bytes += sum(map(len, commit.frames))
+        self.tail.extend(commit.entries)
+        if commit.sealed:
+            start = segment_start(segment_of(last + 1))
+            while self.tail and self.tail[0].seq < start:
+                self.tail.popleft()
+            self.identities.sealed(start - 1)
+        assert pending.done is not None
+        if not pending.done.done():
+            pending.done.set_result(None)
+        for listener in self._listeners:
+            listener.committed(commit)
+        if self._waiting:
+            self._wake()
+        if self._pending.entries:
+            self._kick()
+        else:
+            self._busy = False
+
+    def _wake(self) -> None:
+        still = []
+        for seq, waiter in self._waiting:
+            if waiter.done():
+                continue
+            if seq <= self.durable_seq:
+                waiter.set_result(None)
+            else:
+                still.append((seq, waiter))
+        self._waiting = still
+
+    def _fail(self, pending: _Pending, error: BaseException) -> None:
+        failure = error if isinstance(error, KageError) else StoreCorrupt(f"commit failed: {error!r}")
+        self.failed = failure
+        for doomed in (pending, self._pending):
+            if doomed.done is not None and not doomed.done.done():
+                doomed.done.set_exception(failure)
+                doomed.done.exception()  # mark as seen: not every accept is awaited
+        for _, waiter in self._waiting:
+            if not waiter.done():
+                waiter.set_exception(failure)
+        self._waiting.clear()
+        for listener in self._listeners:
+            listener.failed(failure)
+
+    # --- figures ---------------------------------------------------------------------------------------------
+
+    def root(self) -> bytes:
+        """Tree head over everything up to the last commit. Off by what is in flight when called under load."""
+        return self._frontier.copy().root()
+
+    def counters(self) -> Counters:
+        """Figures since the start."""
+        samples = sorted(self._samples)
+        at = len(samples)
+        return Counters(
+            commits=self._commits,
+            events=self._events,
+            bytes=self._bytes,
+            sync_p50_us=samples[at // 2] // 1000 if at else 0,
+            sync_p99_us=samples[min(at - 1, at * 99 // 100)] // 1000 if at else 0,
+        )
+
+
+def create_store(store: KeyValue, store_id: str) -> bool:
+    """Write the first rows of a new store; False when it is one already."""
+    if store.get("meta", b"format") is not None:
+        return False
+    batch = store.batch()
+    batch.put("meta", b"format", FORMAT)
+    batch.put("meta", b"store_id", store_id.encode())
+    batch.put("meta", b"first_seq", b"1")
+    store.write(batch)
+    store.sync()
+    return True

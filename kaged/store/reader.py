@@ -1,0 +1,316 @@
+"""Reading what is durable: by seq, id, time, revision, and by selection through the indexes.
+
+Every call is short (a bounded number of rows) and clipped to the durable head, so nobody sees what a power cut
+could still take back. Calls are synchronous; those that may touch many rows are made in a thread by the caller.
+"""
+
+import heapq
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import takewhile
+from typing import Final
+
+from kaged.domain.errors import NotFound, OutOfRange
+from kaged.store.door import reread, without_body
+from kaged.store.journal import Journal
+from kaged.store.keys import (
+    STREAM,
+    TYPE,
+    index_row,
+    index_segment,
+    pack_seq,
+    segment_of,
+    segment_start,
+    term,
+)
+from kaged.store.segments import Entry, decode_postings
+from kaged.store.selection import Selection
+
+SCAN_ROWS: Final = 1024  # rows looked at in one call: some 2 ms
+_PAGE_BYTES: Final = 4 << 20
+_POSTING_ROWS: Final = 32
+
+
+class PositionTrimmed(OutOfRange):
+    """The position lies before what is kept."""
+
+    reason = "POSITION_TRIMMED"
+
+    def __init__(self, seq: int, first_seq: int) -> None:
+        super().__init__(
+            f"seq {seq} is trimmed; the journal begins at {first_seq}",
+            hint=f"read from {first_seq}",
+            seq=seq,
+            first_seq=first_seq,
+        )
+
+
+class PositionInFuture(OutOfRange):
+    """The position lies after the head: probably a cursor of another store."""
+
+    reason = "POSITION_IN_FUTURE"
+
+    def __init__(self, seq: int, head_seq: int) -> None:
+        super().__init__(
+            f"seq {seq} is after the head {head_seq}",
+            hint="is this cursor from another store?",
+            seq=seq,
+            head_seq=head_seq,
+        )
+
+
+class EventNotFound(NotFound):
+    """No event has this seq or id."""
+
+    reason = "EVENT_NOT_FOUND"
+
+
+@dataclass(slots=True)
+class Page:
+    """Framed events in order, and how far the look went: everything up to `reached` (inclusive) was seen."""
+
+    frames: list[bytes]
+    reached: int
+    last_seq: int
+    done: bool
+
+
+class Reader:
+    """Reads of one journal."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._store = journal.store
+
+    @property
+    def head(self) -> int:
+        """Last durable seq."""
+        return self._journal.durable_seq
+
+    def check_position(self, seq: int) -> None:
+        """Refuse to read after a position that is trimmed or that never was."""
+        if seq + 1 < self._journal.first_seq:
+            raise PositionTrimmed(seq, self._journal.first_seq)
+        if seq > self.head:
+            raise PositionInFuture(seq, self.head)
+
+    def get(self, seq: int) -> bytes:
+        """One framed event. Raises PositionTrimmed, EventNotFound."""
+        if 0 < seq < self._journal.first_seq:
+            raise PositionTrimmed(seq, self._journal.first_seq)
+        framed = self._store.get("events", pack_seq(seq)) if 0 < seq <= self.head else None
+        if framed is None:
+            raise EventNotFound(f"no event has seq {seq}", hint=f"the head is {self.head}", head_seq=self.head)
+        return framed
+
+    def find(self, event_id: bytes) -> bytes:
+        """One framed event by its id. Raises EventNotFound."""
+        seq = self._journal.identities.find(event_id)
+        if not seq or seq > self.head:
+            raise EventNotFound(f"no event has id {event_id.hex()}")
+        return self.get(seq)
+
+    def seek_time(self, recorded_us: int) -> int:
+        """First seq recorded at or after a time; head + 1 when there is none. About 23 reads in 10 M events."""
+        low, high = self._journal.first_seq, self.head + 1
+        while low < high:
+            middle = (low + high) // 2
+            framed = self._store.get("events", pack_seq(middle))
+            if framed is not None and reread(framed).recorded_us >= recorded_us:
+                high = middle
+            else:
+                low = middle + 1
+        return low
+
+    def at_time(self, recorded_us: int) -> int:
+        """Last seq recorded at or before a time; 0 when there is none."""
+        return self.seek_time(recorded_us + 1) - 1
+
+    # --- pages -------------------------------------------------------------------------------------------------
+
+    def page(self, selection: Selection, after: int, up_to: int, limit: int, *, reverse: bool = False) -> Page:
+        """At most `limit` matching events of (after, up_to], from one end; looks at a bounded number of rows."""
+        up_to = min(up_to, self.head)
+        after = max(after, self._journal.first_seq - 1, (selection.seqs.low or 1) - 1)
+        if selection.seqs.high is not None:
+            up_to = min(up_to, selection.seqs.high)
+        if after >= up_to or selection.seqs.empty:
+            return Page([], after if reverse else up_to, 0, done=True)
+        if selection.everything:
+            return self._range(selection, after, up_to, limit, reverse=reverse)
+        if selection.terms:
+            return self._indexed(selection, after, up_to, limit, reverse=reverse)
+        return self._scanned(selection, after, up_to, limit, reverse=reverse)
+
+    def _range(self, selection: Selection, after: int, up_to: int, limit: int, *, reverse: bool) -> Page:
+        frames = self._rows(after, up_to, limit, reverse=reverse)
+        taken = _within_bytes(frames)
+        reached = up_to - len(taken) + 1 if reverse else after + len(taken)
+        done = reached <= after + 1 if reverse else reached >= up_to
+        if selection.head_only:
+            taken = [without_body(framed) for framed in taken]
+        return Page(taken, reached, reached, done)
+
+    def _rows(self, after: int, up_to: int, limit: int, *, reverse: bool) -> list[bytes]:
+        count = min(limit, up_to - after, SCAN_ROWS)
+        if reverse:
+            return [value for _, value in self._store.scan("events", pack_seq(up_to), limit=count, reverse=True)]
+        return self._store.values("events", pack_seq(after + 1), count)
+
+    def _scanned(self, selection: Selection, after: int, up_to: int, limit: int, *, reverse: bool) -> Page:
+        rows = self._rows(after, up_to, SCAN_ROWS, reverse=reverse)
+        return self._filter(selection, rows, after, up_to, limit, reverse=reverse, exhausted=len(rows) == up_to - after)
+
+    def _indexed(self, selection: Selection, after: int, up_to: int, limit: int, *, reverse: bool) -> Page:
+        seqs: list[int] = []
+        for seq in self._candidates(selection, after, up_to, reverse=reverse):
+            seqs.append(seq)
+            if len(seqs) == SCAN_ROWS or len(seqs) >= max(64, limit * 2):
+                break
+        else:
+            values = self._values(seqs)
+            return self._filter(selection, values, after, up_to, limit, reverse=reverse, exhausted=True)
+        return self._filter(selection, self._values(seqs), after, up_to, limit, reverse=reverse, exhausted=False)
+
+    def _values(self, seqs: list[int]) -> list[bytes]:
+        return [value for value in self._store.get_many("events", [pack_seq(seq) for seq in seqs]) if value]
+
+    def _filter(
+        self,
+        selection: Selection,
+        rows: list[bytes],
+        after: int,
+        up_to: int,
+        limit: int,
+        *,
+        reverse: bool,
+        exhausted: bool,
+    ) -> Page:
+        frames: list[bytes] = []
+        size = last_seq = 0
+        seq = up_to + 1 if reverse else after
+        for framed in rows:
+            entry = reread(framed)
+            seq = entry.seq
+            if selection.matches(entry):
+                frames.append(without_body(framed) if selection.head_only else framed)
+                last_seq = seq
+                size += len(framed)
+                if len(frames) >= limit or size >= _PAGE_BYTES:
+                    done = exhausted and framed is rows[-1]
+                    return Page(frames, seq, last_seq, done)
+        if exhausted:
+            return Page(frames, after + 1 if reverse else up_to, last_seq, done=True)
+        return Page(frames, seq, last_seq, done=False)
+
+    # --- through the index -------------------------------------------------------------------------------------
+
+    def _candidates(self, selection: Selection, after: int, up_to: int, *, reverse: bool) -> Iterator[int]:
+        """Seqs of (after, up_to] that hold one of the selection's terms, in order, without repeats."""
+        tail = [entry.seq for entry in self._journal.tail.copy() if entry.seq <= up_to and selection.matches(entry)]
+        tail_start = tail[0] if tail else up_to + 1
+        sealed_end = min(up_to, segment_start(segment_of(self.head + 1)) - 1)
+        sources = [
+            self._postings(term_key, after, min(sealed_end, tail_start - 1), reverse=reverse)
+            for kind, text, prefix in selection.terms
+            for term_key in (self._expand(text) if prefix else [term(kind, text)])
+        ]
+        merged = heapq.merge(*sources, reverse=reverse)
+        fresh = [seq for seq in tail if seq > after]
+        previous = 0
+        if reverse:
+            yield from reversed(fresh)
+        for seq in merged:
+            if seq != previous:
+                previous = seq
+                yield seq
+        if not reverse:
+            yield from fresh
+
+    def _expand(self, type_prefix: str) -> list[bytes]:
+        """Terms of all event types that begin with a prefix: one seek for each."""
+        start = TYPE + type_prefix.encode()
+        found: list[bytes] = []
+        seek = start
+        while rows := self._store.scan("index", seek, prefix=start, limit=1):
+            term_key = rows[0][0][:-5]
+            found.append(term_key)
+            seek = term_key[:-1] + b"\x01"
+        return found
+
+    def _postings(self, term_key: bytes, after: int, up_to: int, *, reverse: bool) -> Iterator[int]:
+        if up_to <= after:
+            return
+        stream = term_key.startswith(STREAM)
+        segment = segment_of(up_to if reverse else after + 1)
+        start = index_row(term_key, segment)
+        while True:
+            rows = self._store.scan("index", start, prefix=term_key, limit=_POSTING_ROWS, reverse=reverse)
+            for key, value in rows:
+                seqs, _ = decode_postings(value, index_segment(key), stream=stream)
+                if reverse:
+                    yield from takewhile(lambda seq: seq > after, (seq for seq in reversed(seqs) if seq <= up_to))
+                    if seqs[0] <= after:
+                        return
+                else:
+                    yield from takewhile(lambda seq: seq <= up_to, (seq for seq in seqs if seq > after))
+                    if seqs[-1] >= up_to:
+                        return
+            if len(rows) < _POSTING_ROWS:
+                return
+            following = index_segment(rows[-1][0]) + (-1 if reverse else 1)
+            if following < 0:
+                return
+            start = index_row(term_key, following)
+
+    def seq_of_revision(self, stream: str, revision: int) -> int:
+        """Seq of the first event of a stream at or after a revision; head + 1 when there is none."""
+        for entry in self._journal.tail.copy():
+            if entry.stream == stream:
+                if entry.revision <= revision and entry.revision == revision:
+                    return entry.seq
+                if entry.revision > revision:
+                    break
+        term_key = term(STREAM, stream)
+        low, high = 0, segment_of(self.head + 1)
+        while low < high:  # first segment whose row ends at or after the revision
+            middle = (low + high) // 2
+            rows = self._store.scan("index", index_row(term_key, middle), prefix=term_key, limit=1)
+            if not rows:
+                high = middle
+                continue
+            segment = index_segment(rows[0][0])
+            seqs, first = decode_postings(rows[0][1], segment, stream=True)
+            if first + len(seqs) - 1 < revision:
+                low = segment + 1
+            elif first <= revision:
+                return seqs[revision - first]
+            elif middle == segment or first > revision:
+                high = middle
+        rows = self._store.scan("index", index_row(term_key, low), prefix=term_key, limit=1)
+        if rows:
+            seqs, first = decode_postings(rows[0][1], index_segment(rows[0][0]), stream=True)
+            return seqs[max(0, revision - first)] if revision - first < len(seqs) else self.head + 1
+        for entry in self._journal.tail.copy():
+            if entry.stream == stream and entry.revision >= revision and entry.seq <= self.head:
+                return entry.seq
+        return self.head + 1
+
+    def last_of(self, stream: str, up_to: int | None = None) -> Entry | None:
+        """The newest event of a stream at or before a seq, as an entry; use `get` for its bytes."""
+        limit = self.head if up_to is None else min(up_to, self.head)
+        for entry in reversed(self._journal.tail.copy()):
+            if entry.seq <= limit and entry.stream == stream:
+                return entry
+        for seq in self._postings(term(STREAM, stream), self._journal.first_seq - 1, limit, reverse=True):
+            return reread(self.get(seq))
+        return None
+
+
+def _within_bytes(frames: list[bytes]) -> list[bytes]:
+    size = 0
+    for at, framed in enumerate(frames):
+        size += len(framed)
+        if size > _PAGE_BYTES and at:
+            return frames[:at]
+    return frames

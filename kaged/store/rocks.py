@@ -1,0 +1,254 @@
+"""The owner of the RocksDB handles: the only file that imports rocksdict.
+
+Traps of the binding, each measured (docs/decisions/0002-rocksdb.md):
+- `write`/`put` hold the GIL, with `sync` through the whole fsync. So: `write` without sync, then `flush_wal(True)`,
+  which lets go of it and also syncs logs that were rolled in between.
+- Iterators, single `get`, open and Checkpoint hold the GIL: slices stay short, `flush` comes before Checkpoint.
+- Iterator bounds are broken (the lower sets the upper; the upper keeps a dangling pointer): bounds are compared here.
+- Any living family, handle or iterator keeps the LOCK after `close`: all of them live in this object only.
+- Errors are plain `Exception` with RocksDB's text: classified here, once.
+"""
+
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Final, cast
+
+from rocksdict import (
+    BlockBasedOptions,
+    Cache,
+    Checkpoint,
+    ColumnFamily,
+    DBCompressionType,
+    DBRecoveryMode,
+    Options,
+    Rdict,
+    WriteBatch,
+    WriteOptions,
+)
+
+from kaged.domain.errors import Broken, KageError
+from kaged.store.keys import FAMILIES, Family
+from kaged.store.keyvalue import Batch, DiskFull, StoreBusy, StoreCorrupt, StoreFailed
+
+_MIB: Final = 1 << 20
+_MAX_WAL_BYTES: Final = 24 * _MIB  # bounds the replay after a kill: about 15 ms per MiB here
+_BLOCK_CACHE_BYTES: Final = 16 * _MIB
+_ROCKS_DEFAULT: Final = "default"
+_RAW_FAMILIES: Final = tuple(family for family in FAMILIES if family != "meta")  # meta is RocksDB's `default`
+
+
+class _RocksBatch:
+    def __init__(self, handles: dict[Family, ColumnFamily]) -> None:
+        self.raw = WriteBatch(raw_mode=True)
+        self._handles = handles
+
+    def put(self, family: Family, key: bytes, value: bytes) -> None:
+        self.raw.put(key, value, self._handles[family])
+
+    def delete(self, family: Family, key: bytes) -> None:
+        self.raw.delete(key, self._handles[family])
+
+    def delete_range(self, family: Family, start: bytes, end: bytes) -> None:
+        self.raw.delete_range(start, end, self._handles[family])
+
+
+class RocksStore:
+    """An open RocksDB. The constructor holds the GIL for some 15 ms, longer after a kill: call it off the loop.
+
+    Raises StoreBusy when another process has it, StoreCorrupt when its files are damaged (nothing is repaired
+    or deleted), DiskFull, StoreFailed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        cache = Cache(_BLOCK_CACHE_BYTES)
+        families: dict[str, Options] = {family: _family_options(family, cache) for family in _RAW_FAMILIES}
+        try:
+            self._db: Rdict | None = Rdict(str(path), options=_database_options(cache), column_families=families)
+            self._families: dict[Family, Rdict] = {
+                family: self._db.get_column_family(family) for family in _RAW_FAMILIES
+            }
+            self._handles: dict[Family, ColumnFamily] = {
+                family: self._db.get_column_family_handle(family) for family in _RAW_FAMILIES
+            }
+            self._handles["meta"] = self._db.get_column_family_handle(_ROCKS_DEFAULT)
+        except Exception as error:
+            raise classify(error, path) from error
+        self._families["meta"] = self._db
+        self._path = path
+        self._unsynced = WriteOptions()
+
+    def batch(self) -> Batch:
+        return _RocksBatch(self._handles)
+
+    def write(self, batch: Batch) -> None:
+        assert isinstance(batch, _RocksBatch)
+        assert self._db is not None
+        try:
+            self._db.write(batch.raw, self._unsynced)
+        except Exception as error:
+            raise classify(error, self._path) from error
+
+    def sync(self) -> None:
+        assert self._db is not None
+        try:
+            self._db.flush_wal(True)
+        except Exception as error:
+            raise classify(error, self._path) from error
+
+    def get(self, family: Family, key: bytes) -> bytes | None:
+        try:
+            value: bytes | None = self._families[family].get(key)
+        except Exception as error:
+            raise classify(error, self._path) from error
+        return value
+
+    def get_many(self, family: Family, keys: Sequence[bytes]) -> list[bytes | None]:
+        if not keys:
+            return []
+        try:
+            values = cast("list[bytes | None]", self._families[family].get(list(keys)))
+        except Exception as error:
+            raise classify(error, self._path) from error
+        return values
+
+    def scan(
+        self, family: Family, start: bytes, *, prefix: bytes = b"", limit: int, reverse: bool = False
+    ) -> list[tuple[bytes, bytes]]:
+        try:
+            found = islice(self._families[family].items(from_key=start, backwards=reverse), limit)
+            rows = cast("list[tuple[bytes, bytes]]", list(found))
+        except Exception as error:
+            raise classify(error, self._path) from error
+        if prefix:
+            for at, (key, _) in enumerate(rows):
+                if not key.startswith(prefix):
+                    return rows[:at]
+        return rows
+
+    def values(self, family: Family, start: bytes, limit: int) -> list[bytes]:
+        try:
+            return list(islice(self._families[family].values(from_key=start), limit))
+        except Exception as error:
+            raise classify(error, self._path) from error
+
+    def flush(self) -> None:
+        try:
+            for family in self._families.values():
+                family.flush(True)
+        except Exception as error:
+            raise classify(error, self._path) from error
+
+    def compact(self, family: Family, start: bytes, end: bytes) -> None:
+        self._families[family].compact_range(start, end)
+
+    def checkpoint(self, target: Path) -> None:
+        self.flush()
+        assert self._db is not None
+        Checkpoint(self._db).create_checkpoint(str(target))
+
+    def property(self, family: Family, name: str) -> str:
+        return str(self._families[family].property_value(name) or "")
+
+    def close(self) -> None:
+        if self._db is None:
+            return
+        database, self._db = self._db, None
+        self._handles.clear()
+        self._families.clear()
+        database.close()
+
+
+def classify(error: Exception, path: Path) -> KageError:
+    """RocksDB's text as one of our errors."""
+    text = str(error)
+    lowered = text.lower()
+    if "no space left" in lowered or "disk quota" in lowered:
+        return DiskFull(f"the disk of {path} is full", hint="free some space; nothing acknowledged is lost")
+    if "lock" in lowered and ("resource temporarily unavailable" in lowered or "no locks available" in lowered):
+        return StoreBusy(f"another process has the store {path} open", hint="stop it, or use another --state-dir")
+    damaged = (
+        "corruption",
+        "checksum mismatch",
+        "bad table magic",
+        "not an sstable",
+        "no such file",
+        "invalid argument",
+    )
+    if any(word in lowered for word in damaged):
+        return StoreCorrupt(
+            f"the store {path} is damaged: {text}",
+            hint="nothing was changed; copy the folder away, then run `kaged fsck`, or restore a backup",
+        )
+    if "permission denied" in lowered or "read-only file system" in lowered:
+        return StoreFailed(f"the store {path} cannot be written: {text}", hint="check owner and mode of the folder")
+    return StoreFailed(f"the store {path} failed: {text}", hint="the daemon stops; see the disk's own log")
+
+
+def broken(error: BaseException) -> bool:
+    """Whether an error says that the store itself failed."""
+    return isinstance(error, Broken)
+
+
+def _database_options(cache: Cache) -> Options:
+    options = _shared_options()
+    options.create_if_missing(True)
+    options.create_missing_column_families(True)
+    options.set_max_background_jobs(2)
+    options.set_max_total_wal_size(_MAX_WAL_BYTES)
+    options.set_db_write_buffer_size(_MAX_WAL_BYTES)
+    options.set_wal_recovery_mode(DBRecoveryMode.point_in_time())
+    options.set_bytes_per_sync(_MIB)
+    options.set_keep_log_file_num(3)
+    options.set_max_log_file_size(_MIB)
+    options.set_stats_dump_period_sec(0)
+    options.set_stats_persist_period_sec(0)
+    options.set_max_open_files(256)
+    options.set_paranoid_checks(True)
+    options.set_write_buffer_size(2 * _MIB)
+    options.set_block_based_table_factory(_table(cache, block_bytes=4096, bloom=True))
+    return options
+
+
+def _family_options(family: Family, cache: Cache) -> Options:
+    options = _shared_options()
+    if family == "events":
+        options.set_write_buffer_size(8 * _MIB)
+        options.set_target_file_size_base(32 * _MIB)
+        options.set_enable_blob_files(True)
+        options.set_min_blob_size(16 << 10)
+        options.set_blob_compression_type(DBCompressionType.zstd())
+        options.set_enable_blob_gc(True)
+        options.set_blob_file_size(64 * _MIB)
+        options.set_block_based_table_factory(_table(cache, block_bytes=16 << 10, bloom=False))
+    elif family == "audit":
+        # Hashes do not compress; trying costs time.
+        options.set_compression_type(DBCompressionType.none())
+        options.set_write_buffer_size(4 * _MIB)
+        options.set_block_based_table_factory(_table(cache, block_bytes=16 << 10, bloom=False))
+    else:
+        options.set_write_buffer_size(4 * _MIB)
+        options.set_block_based_table_factory(_table(cache, block_bytes=4096, bloom=True))
+    return options
+
+
+def _shared_options() -> Options:
+    options = Options(raw_mode=True)
+    # One type at all levels: files then move down without being rewritten (write amplification 1.0 on appends).
+    options.set_compression_type(DBCompressionType.zstd())
+    options.set_max_write_buffer_number(2)
+    # A stall inside `write` would freeze the interpreter: never slow down on level 0.
+    options.set_level_zero_slowdown_writes_trigger(1 << 30)
+    options.set_level_zero_stop_writes_trigger(1 << 30)
+    return options
+
+
+def _table(cache: Cache, *, block_bytes: int, bloom: bool) -> BlockBasedOptions:
+    table = BlockBasedOptions()
+    table.set_block_size(block_bytes)
+    table.set_block_cache(cache)
+    table.set_cache_index_and_filter_blocks(True)
+    table.set_format_version(5)
+    if bloom:
+        table.set_bloom_filter(10, False)
+    return table

@@ -1,0 +1,77 @@
+"""What a reader wants of the journal: a compiled filter, index terms that find it, a key to share work by."""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+from uuid import UUID
+
+from kaged.domain.filter import EVENTS, Everything, Node, bounds, compile_filter, parse, required
+from kaged.domain.filter.schema import Value
+from kaged.store.keys import AGENT, STREAM, TAG, TYPE
+from kaged.store.segments import Entry
+
+_MAX_ALTERNATIVES: Final = 64
+FIRST_AGENT_ACTOR: Final = 16
+
+
+def actor_word(actor: int) -> str:
+    """An actor number as a filter and a person see it: `daemon`, `owner`, `agent:1`."""
+    if actor >= FIRST_AGENT_ACTOR:
+        return f"agent:{actor - FIRST_AGENT_ACTOR + 1}"
+    return {0: "nobody", 1: "daemon", 2: "owner"}.get(actor, f"actor:{actor}")
+
+
+def _tags(entry: Entry) -> Mapping[str, str]:
+    return dict([tag.split("=", 1) for tag in entry.tags])
+
+
+_ACCESSORS: Final[dict[str, Callable[[Entry], Value]]] = {
+    "seq": lambda entry: entry.seq,
+    "revision": lambda entry: entry.revision,
+    "recorded": lambda entry: entry.recorded_us,
+    "occurred": lambda entry: entry.occurred_us,
+    "stream": lambda entry: entry.stream,
+    "type": lambda entry: entry.type,
+    "agent": lambda entry: entry.agent,
+    "run": lambda entry: entry.run,
+    "actor": lambda entry: actor_word(entry.actor),
+    "id": lambda entry: str(UUID(bytes=entry.id)),
+    "correlation": lambda entry: entry.correlation,
+    "causation": lambda entry: str(UUID(bytes=entry.causation)) if entry.causation else "",
+    "tags": _tags,
+}
+
+
+class Selection:
+    """A compiled filter. Two with the same `key` choose the same events in the same form."""
+
+    def __init__(self, node: Node, *, head_only: bool = False) -> None:
+        self.node = node
+        self.head_only = head_only
+        self.key = (str(node), head_only)
+        self.everything = isinstance(node, Everything)
+        self.matches: Callable[[Entry], bool] = compile_filter(node, _ACCESSORS)
+        self.terms = _terms(node)
+        self.seqs = bounds(node, "seq")
+        self.recorded = bounds(node, "recorded")
+
+
+def select(text: str, *, now_us: int, stream: str = "", head_only: bool = False) -> Selection:
+    """Compile a filter's text; `stream` narrows it to one stream. Raises Invalid."""
+    if stream:
+        quoted = '"' + stream.replace("\\", "\\\\").replace('"', '\\"').replace("*", "\\*") + '"'
+        text = f"({text}) AND stream = {quoted}" if text.strip() else f"stream = {quoted}"
+    return Selection(parse(text, EVENTS, now_us=now_us), head_only=head_only)
+
+
+def _terms(node: Node) -> tuple[tuple[bytes, str, bool], ...]:
+    """Index terms of which any match must have one: (kind, text, is prefix); empty when no index helps."""
+    for kind, field in ((STREAM, "stream"), (AGENT, "agent"), (TYPE, "type")):
+        needs = required(node, field)
+        if not needs or len(needs) > _MAX_ALTERNATIVES:
+            continue
+        if all(not need.prefix or kind == TYPE for need in needs):
+            return tuple(sorted((kind, need.text, need.prefix) for need in needs))
+    return ()
+
+
+__all__ = ["FIRST_AGENT_ACTOR", "TAG", "Selection", "actor_word", "select"]
