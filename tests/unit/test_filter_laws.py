@@ -106,8 +106,11 @@ def inside(said: Said) -> str:
 
 def joined(word: str, every: bool) -> Callable[[list[Said]], Said]:
     def join(parts: list[Said]) -> Said:
-        test = all if every else any
-        return Said(word.join(inside(part) for part in parts), lambda row: test(p.means(row) for p in parts), True)
+        def means(row: SimpleNamespace) -> bool:
+            answers = [part.means(row) for part in parts]
+            return all(answers) if every else any(answers)
+
+        return Said(word.join(inside(part) for part in parts), means, True)
 
     return join
 
@@ -146,7 +149,7 @@ def test_a_compiled_filter_means_what_was_written(said: Said, some: list[SimpleN
     compiled = compile_filter(tree, EVENTS.attributes())
     for row in some:
         assert compiled(row) == said.means(row)
-        assert evaluate(tree, lambda name, row=row: getattr(row, name)) == said.means(row)
+        assert evaluate(tree, vars(row).__getitem__) == said.means(row)
 
 
 @given(filters)
