@@ -10,7 +10,6 @@ Reads no clock: times relative to now ("5m" = five minutes ago) become absolute 
 Deliberately not here: free-text search over all fields, functions, fields on the right side, fuzzy matching.
 """
 
-import difflib
 import re
 
 from kaged.domain.errors import Invalid
@@ -268,5 +267,7 @@ def _signed(leaf: Node, comparator: Token) -> Node:
 
 
 def _did_you_mean(word: str, known: list[str] | tuple[str, ...]) -> str:
+    import difflib  # noqa: PLC0415 - 3 ms of every start, needed for refusals only
+
     close = difflib.get_close_matches(word[:64].lower(), known, n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
