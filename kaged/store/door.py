@@ -1,22 +1,24 @@
 """From bytes to entries: what a caller proposes, and what is read back from the store.
 
-`propose` is the door for callers' events: it checks everything that later code relies on and trusts nothing.
+`Door` is where callers' events come in.
 `reread` takes a stored value, which passed the door once.
 """
 
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from google.protobuf.message import DecodeError
 
 from kaged.api.v1 import event_pb2
 from kaged.domain.errors import Denied, Invalid, TooMuch
-from kaged.store.identities import check_id
+from kaged.store.identities import check_id, latest_id_time
 from kaged.store.record import (
     EMPTY_BODY,
     MAX_EVENT_BYTES,
     body_field,
     decode_head,
     field_content,
+    field_end,
     frame,
     leaf_hash,
     leaf_hash_redacted,
@@ -25,29 +27,18 @@ from kaged.store.record import (
     read_varint,
     split,
 )
-from kaged.store.segments import Entry
+from kaged.store.segments import Entry, Shape
 
 RESERVED_FAMILIES: Final = frozenset(
-    [
-        "agent",
-        "approval",
-        "checkpoint",
-        "daemon",
-        "event",
-        "goal",
-        "guardrail",
-        "input",
-        "memory",
-        "output",
-        "run",
-        "signal",
-        "store",
-        "supervisor",
-        "turn",
-    ]
+    (
+        *("agent", "approval", "checkpoint", "daemon", "event", "goal", "guardrail", "input", "memory"),
+        *("output", "run", "signal", "store", "supervisor", "turn"),
+    )
 )
 RESERVED_STREAMS: Final = frozenset(("agents", "trees", "approvals", "daemon", "memory", "checkpoints", "store"))
 _MAX_TAGS: Final = 32
+_SHAPES: Final = 8192  # some 4 MiB at most; a caller with ever new tags only loses the short cut
+
 _CUSTOM_TAG: Final = 0x0A
 
 
@@ -78,55 +69,112 @@ class ReservedEventType(Denied):
         )
 
 
-def propose(raw: bytes, now_us: int, new_id: bytes) -> Entry:
-    """A caller's `NewEvent` as an entry without a position. Raises Invalid, Denied, TooMuch."""
-    if len(raw) > MAX_EVENT_BYTES:
-        raise EventTooLarge(len(raw))
-    meta, body = new_event_parts(raw)
-    _check_custom(body)
-    try:
-        parsed = event_pb2.Meta.FromString(field_content(meta))
-    except DecodeError:
-        raise Invalid(("events.meta", "not a valid message (is every text UTF-8?)")) from None
-    if parsed.HasField("fact") or parsed.HasField("request"):
-        raise Invalid(("events.meta", "`fact` and `request` are the daemon's own"))
-    if not parsed.id:
-        # Appended bytes merge into the message; the field is not there before.
-        meta = meta_field(field_content(meta) + b"\n\x10" + new_id)
-    else:
+class Door:
+    """Turns what callers propose into entries. Checks everything that later code relies on, trusts nothing.
+
+    Most events of a caller differ from each other only in id, time and body. What the rest of `meta` means is
+    kept by its bytes, so that it is parsed and checked once: half of the cost of a bulk append.
+    """
+
+    def __init__(self, new_id: Callable[[], bytes]) -> None:
+        self._new_id = new_id
+        self._shapes: dict[bytes, Shape] = {}
+
+    def admit(self, raws: Iterable[bytes], now_us: int) -> list[Entry]:
+        """`NewEvent`s as entries without a position, in order. Raises Invalid, Denied, TooMuch."""
+        limit = latest_id_time(now_us)
+        shapes = self._shapes
+        admitted = []
+        for raw in raws:
+            if len(raw) > MAX_EVENT_BYTES:
+                raise EventTooLarge(len(raw))
+            meta, body = new_event_parts(raw)
+            if body is not EMPTY_BODY:
+                _check_custom(body)
+            content = meta[2:] if meta[1] < 0x80 else field_content(meta)
+            at = _time_offset(content)
+            shape = shapes.get(content[18:at] + content[at + 9 :]) if at else None
+            if shape is None:
+                admitted.append(self._parse(content, at, body, now_us))
+                continue
+            entry = Entry()
+            entry.id = event_id = content[2:18]
+            if event_id[6] >> 4 != 7 or event_id[8] >> 6 != 2 or event_id[:6] > limit:
+                check_id(event_id, now_us)
+            entry.meta = meta
+            entry.body = body
+            entry.occurred_us = int.from_bytes(content[at + 1 : at + 9], "little")
+            entry.shape = shape
+            admitted.append(entry)
+        return admitted
+
+    def _parse(self, content: bytes, at: int, body: bytes, now_us: int) -> Entry:
+        try:
+            parsed = event_pb2.Meta.FromString(content)
+        except DecodeError:
+            raise Invalid(("events.meta", "not a valid message (is every text UTF-8?)")) from None
+        if parsed.HasField("fact") or parsed.HasField("request"):
+            raise Invalid(("events.meta", "`fact` and `request` are the daemon's own"))
+        known = (
+            at
+            and parsed.id == content[2:18]
+            and parsed.occurred_us == int.from_bytes(content[at + 1 : at + 9], "little")
+        )
+        # Appended bytes merge into the message, and the fields are not there before.
+        if not parsed.id:
+            parsed.id = self._new_id()
+            content += b"\n\x10" + parsed.id
+        if not parsed.occurred_us:
+            parsed.occurred_us = now_us
+            content += b"\x21" + now_us.to_bytes(8, "little")
         check_id(parsed.id, now_us)
-    if not parsed.occurred_us:
-        meta = meta_field(field_content(meta) + b"\x21" + now_us.to_bytes(8, "little"))
-    entry = _entry(parsed, meta, body)
-    entry.id = parsed.id or new_id
-    entry.occurred_us = parsed.occurred_us or now_us
-    _check_words(entry, parsed)
-    return entry
+        entry = _entry(parsed, meta_field(content), body)
+        _check_words(parsed)
+        if known:
+            if len(self._shapes) >= _SHAPES:
+                self._shapes.clear()
+            self._shapes[content[18:at] + content[at + 9 :]] = entry.shape
+        return entry
+
+
+def _time_offset(content: bytes) -> int:
+    """Offset of `occurred_us` when `meta` begins with id, stream, type, time as all encoders write them; else 0."""
+    try:
+        if content[0] != 0x0A or content[1] != 16 or content[18] != 0x12 or content[19] > 0x7F:
+            return 0
+        at = 20 + content[19]
+        if content[at] != 0x1A or content[at + 1] > 0x7F:
+            return 0
+        at += 2 + content[at + 1]
+        return at if content[at] == 0x21 and len(content) >= at + 9 else 0
+    except IndexError:
+        return 0
 
 
 def _check_custom(body: bytes) -> None:
-    content = field_content(body)
-    if not content:
+    # Body field: tag, length, then `custom` alone: tag, length, to the last byte.
+    at = 2 if body[1] < 0x80 else 3 if body[2] < 0x80 else read_varint(body, 1)[1]
+    if at == len(body):
         return
     try:
-        size, start = read_varint(content, 1)
+        alone = field_end(body, at, _CUSTOM_TAG) == len(body)
     except ValueError:
-        size, start = -1, 0
-    if content[0] != _CUSTOM_TAG or start + size != len(content):
+        alone = False
+    if not alone:
         raise Invalid(("events.body", "only `custom` is taken, once"), hint="the other kinds are the daemon's own")
 
 
-def _check_words(entry: Entry, parsed: event_pb2.Meta) -> None:
-    _check_text("events.meta.stream", entry.stream, 256)
-    _check_text("events.meta.type", entry.type, 128)
-    if entry.stream.partition("/")[0] in RESERVED_STREAMS:
-        raise ReservedEventType("stream", entry.stream)
-    if entry.type.partition(".")[0] in RESERVED_FAMILIES:
-        raise ReservedEventType("type", entry.type)
-    if entry.agent:
-        _check_text("events.meta.agent", entry.agent, 128)
-    if entry.tags:
-        if len(entry.tags) > _MAX_TAGS:
+def _check_words(parsed: event_pb2.Meta) -> None:
+    _check_text("events.meta.stream", parsed.stream, 256)
+    _check_text("events.meta.type", parsed.type, 128)
+    if parsed.stream.partition("/")[0] in RESERVED_STREAMS:
+        raise ReservedEventType("stream", parsed.stream)
+    if parsed.type.partition(".")[0] in RESERVED_FAMILIES:
+        raise ReservedEventType("type", parsed.type)
+    if parsed.agent:
+        _check_text("events.meta.agent", parsed.agent, 128)
+    if parsed.tags:
+        if len(parsed.tags) > _MAX_TAGS:
             raise Invalid(("events.meta.tags", f"more than {_MAX_TAGS} tags"))
         for tag in parsed.tags:
             _check_text("events.meta.tags.key", tag.key, 64)
@@ -150,14 +198,11 @@ def _entry(parsed: event_pb2.Meta, meta: bytes, body: bytes) -> Entry:
     entry.meta = meta
     entry.body = body
     entry.id = parsed.id
-    entry.stream = parsed.stream
-    entry.type = parsed.type
-    entry.agent = parsed.agent
-    entry.run = parsed.run
-    entry.tags = tuple([f"{tag.key}={tag.value}" for tag in parsed.tags]) if parsed.tags else ()
     entry.occurred_us = parsed.occurred_us
-    entry.correlation = parsed.correlation
-    entry.causation = parsed.causation
+    tags = tuple([f"{tag.key}={tag.value}" for tag in parsed.tags]) if parsed.tags else ()
+    entry.shape = Shape(
+        parsed.stream, parsed.type, parsed.agent, parsed.run, tags, parsed.correlation, parsed.causation
+    )
     return entry
 
 

@@ -26,6 +26,11 @@ def check_id(event_id: bytes, now_us: int) -> None:
         raise Invalid(("events.meta.id", "its time is more than 5 minutes ahead"), hint="check the clock")
 
 
+def latest_id_time(now_us: int) -> bytes:
+    """The largest first six bytes that an id may have now."""
+    return (now_us // 1000 + _MAX_AHEAD_MS).to_bytes(6, "big")
+
+
 class Identities:
     """Which ids are stored, and at which seq. Used on the event loop only."""
 

@@ -1,7 +1,7 @@
 """The in-memory twin of `rocks.RocksStore`: same contract, for tests and for models. Not for production."""
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from kaged.store.keys import FAMILIES, Family
@@ -16,6 +16,9 @@ class _Operations:
 
     def put(self, family: Family, key: bytes, value: bytes) -> None:
         self.steps.append(("put", family, key, value))
+
+    def put_all(self, family: Family, rows: Iterable[tuple[bytes, bytes]]) -> None:
+        self.steps += [("put", family, key, value) for key, value in rows]
 
     def delete(self, family: Family, key: bytes) -> None:
         self.steps.append(("delete", family, key, b""))

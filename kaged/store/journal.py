@@ -14,6 +14,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from queue import SimpleQueue
 from threading import Thread
 from time import perf_counter_ns
@@ -37,7 +38,7 @@ from kaged.store.keys import (
 )
 from kaged.store.keyvalue import KeyValue, StoreCorrupt, StoreTooNew
 from kaged.store.merkle import Frontier
-from kaged.store.record import encode_head, frame, leaf_hash
+from kaged.store.record import HEAD_BYTES, SHORT_TAGS, pack_head, varint
 from kaged.store.segments import Entry, SegmentBuilder, decode_postings
 
 FORMAT: Final = b"kage-store-1"
@@ -139,10 +140,9 @@ class Journal:
         self.identities = Identities(store, floor)
         self.last_recorded_us = 0
         for entry in tail:
-            self._frontier.append(entry.leaf)
-            self._heads[entry.stream] = entry.revision
+            self._heads[entry.shape.stream] = entry.revision
             self.identities.add(entry.id, entry.seq)
-            self._builder.add(entry)
+        self._builder.extend(tail)
         if last:
             self.last_recorded_us = reread(last[0][1]).recorded_us
         self.tail: deque[Entry] = deque(tail)
@@ -250,7 +250,7 @@ class Journal:
         add_id = self.identities.add
         for entry in entries:
             seq += 1
-            stream = entry.stream
+            stream = entry.shape.stream
             revision = heads.pop(stream, None)
             revision = (self._stored_revision(stream) if revision is None else revision) + 1
             heads[stream] = revision
@@ -305,34 +305,32 @@ class Journal:
 
     def _commit(self, pending: _Pending) -> Commit:
         started = perf_counter_ns()
-        store, builder, frontier = self.store, self._builder, self._frontier
+        store, builder, entries = self.store, self._builder, pending.entries
         batch = store.batch()
-        put = batch.put
         frames: list[bytes] = []
-        leaves: list[bytes] = []
-        first = leaves_first = pending.entries[0].seq
-        sealed = False
-        for entry in pending.entries:
-            head = encode_head(entry.seq, entry.recorded_us, entry.revision, entry.actor)
-            framed = frame(head, entry.meta, entry.body)
-            leaf = entry.leaf = leaf_hash(head, entry.meta, entry.body)
+        for entry in entries:
+            meta, body = entry.meta, entry.body
+            head = pack_head(0x09, entry.seq, 0x11, entry.recorded_us, 0x19, entry.revision, 0x25, entry.actor)
+            entry.leaf = sha256(b"\0" + sha256(head + meta).digest() + sha256(body).digest()).digest()
             entry.meta = entry.body = b""
-            put("events", pack_seq(entry.seq), framed)
-            frames.append(framed)
-            leaves.append(leaf)
-            frontier.append(leaf)
-            if builder.add(entry):
-                # The sealed row replaces the rows of single commits.
-                start = segment_start(builder.segment)
-                batch.delete_range("audit", leaves_row(start), leaves_row(start + SEGMENT))
-                builder.seal(batch)
-                sealed = True
-                leaves.clear()
-                leaves_first = entry.seq + 1
-        if leaves:
-            put("audit", leaves_row(leaves_first), b"".join(leaves))
+            size = HEAD_BYTES + len(meta) + len(body)
+            frames.append(b"".join((SHORT_TAGS[size] if size < 16384 else b"\n" + varint(size), head, meta, body)))
+        batch.put_all("events", zip([pack_seq(entry.seq) for entry in entries], frames, strict=True))
+        leaves = [entry.leaf for entry in entries]
+        first, at, sealed = entries[0].seq, 0, False
+        while len(entries) - at >= builder.room:
+            end = at + builder.room
+            builder.extend(entries[at:end])
+            # The sealed row replaces the rows of single commits.
+            start = segment_start(builder.segment)
+            batch.delete_range("audit", leaves_row(start), leaves_row(start + SEGMENT))
+            self._frontier.append_subtree(builder.seal(batch), SEGMENT)
+            at, sealed = end, True
+        if at < len(entries):
+            builder.extend(entries[at:])
+            batch.put("audit", leaves_row(first + at), b"".join(leaves[at:]))
         for family, key, value in pending.rows:
-            put(family, key, value)
+            batch.put(family, key, value)
         store.write(batch)
         before_sync = perf_counter_ns()
         store.sync()
@@ -393,7 +391,10 @@ class Journal:
 
     def root(self) -> bytes:
         """Tree head over everything up to the last commit. Off by what is in flight when called under load."""
-        return self._frontier.copy().root()
+        frontier = self._frontier.copy()
+        for leaf in self._builder.open_leaves():
+            frontier.append(leaf)
+        return frontier.root()
 
     def counters(self) -> Counters:
         """Figures since the start."""

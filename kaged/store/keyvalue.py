@@ -5,7 +5,7 @@ Two implementations pass the same contract tests: `rocks.RocksStore` and `inmemo
 was written, synced or not: it is the journal that clips to what is durable.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import ClassVar, Protocol
 
@@ -48,6 +48,9 @@ class Batch(Protocol):
 
     def put(self, family: Family, key: bytes, value: bytes) -> None:
         """Set a row."""
+
+    def put_all(self, family: Family, rows: Iterable[tuple[bytes, bytes]]) -> None:
+        """Set rows: the fast path of a commit."""
 
     def delete(self, family: Family, key: bytes) -> None:
         """Take a row out."""

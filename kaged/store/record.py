@@ -18,6 +18,7 @@ from kaged.domain.errors import Invalid
 # tag, value pairs of seq (1, fixed64), recorded_us (2, fixed64), revision (3, fixed64), actor (4, fixed32)
 _HEAD: Final = Struct("<BQBQBQBI")
 HEAD_BYTES: Final = _HEAD.size
+pack_head: Final = _HEAD.pack  # for the one loop where a call more would be felt; elsewhere `encode_head`
 _META_TAG: Final = 0x2A
 _BODY_TAG: Final = 0x32
 _REDACTION_TAG: Final = 0x3A
@@ -81,13 +82,13 @@ def decode_head(head: bytes) -> Head:
     return Head(*tags_values[1::2])
 
 
-_SHORT: Final = tuple(b"\n" + varint(size) for size in range(1 << 14))
+SHORT_TAGS: Final = tuple(b"\n" + varint(size) for size in range(1 << 14))
 
 
 def frame(head: bytes, meta: bytes, body: bytes, redaction: bytes = b"") -> bytes:
     """One stored value."""
     size = HEAD_BYTES + len(meta) + len(body) + len(redaction)
-    tag = _SHORT[size] if size < 1 << 14 else b"\n" + varint(size)
+    tag = SHORT_TAGS[size] if size < 1 << 14 else b"\n" + varint(size)
     return b"".join((tag, head, meta, body, redaction))
 
 
@@ -105,19 +106,27 @@ def split(framed: bytes) -> Record:
     if start + size != len(framed):
         raise ValueError("framed length does not fit")
     meta_at = start + HEAD_BYTES
-    body_at = _field_end(framed, meta_at, _META_TAG)
+    body_at = field_end(framed, meta_at, _META_TAG)
     if body_at < len(framed) and framed[body_at] == _BODY_TAG:
-        rest_at = _field_end(framed, body_at, _BODY_TAG)
+        rest_at = field_end(framed, body_at, _BODY_TAG)
     else:
         rest_at = body_at
     return Record(framed[start:meta_at], framed[meta_at:body_at], framed[body_at:rest_at], framed[rest_at:])
 
 
-def _field_end(data: bytes, at: int, tag: int) -> int:
-    if at >= len(data) or data[at] != tag:
+def field_end(data: bytes, at: int, tag: int) -> int:
+    """Offset after the length-delimited field with this tag at `at`. Raises ValueError when it is not there whole."""
+    length = len(data)
+    if at + 1 >= length or data[at] != tag:
         raise ValueError(f"field {tag >> 3} is missing")
-    size, start = read_varint(data, at + 1)
-    if start + size > len(data):
+    size = data[at + 1]
+    start = at + 2
+    if size > 0x7F:  # two bytes are by far the most common then
+        if at + 2 < length and data[at + 2] < 0x80:
+            size, start = size & 0x7F | data[at + 2] << 7, at + 3
+        else:
+            size, start = read_varint(data, at + 1)
+    if start + size > length:
         raise ValueError(f"field {tag >> 3} is cut")
     return start + size
 
@@ -139,10 +148,10 @@ def new_event_parts(raw: bytes) -> tuple[bytes, bytes]:
     Returns the meta field and the body field with their tags. Raises Invalid.
     """
     try:
-        body_at = _field_end(raw, 0, _META_TAG)
+        body_at = field_end(raw, 0, _META_TAG)
         if body_at == len(raw):
             return raw, EMPTY_BODY
-        if _field_end(raw, body_at, _BODY_TAG) != len(raw):
+        if field_end(raw, body_at, _BODY_TAG) != len(raw):
             raise ValueError("more than meta and body")
     except ValueError as error:
         raise Invalid(

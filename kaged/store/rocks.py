@@ -9,7 +9,7 @@ Traps of the binding, each measured (docs/decisions/0002-rocksdb.md):
 - Errors are plain `Exception` with RocksDB's text: classified here, once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Final, cast
@@ -45,6 +45,11 @@ class _RocksBatch:
 
     def put(self, family: Family, key: bytes, value: bytes) -> None:
         self.raw.put(key, value, self._handles[family])
+
+    def put_all(self, family: Family, rows: Iterable[tuple[bytes, bytes]]) -> None:
+        put, handle = self.raw.put, self._handles[family]
+        for key, value in rows:
+            put(key, value, handle)
 
     def delete(self, family: Family, key: bytes) -> None:
         self.raw.delete(key, self._handles[family])

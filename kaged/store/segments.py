@@ -8,10 +8,10 @@ segment and what is in flight) is in memory and read again at start.
 """
 
 from array import array
-from collections.abc import Iterable
-from itertools import pairwise
+from collections.abc import Iterable, Sequence
+from itertools import groupby, pairwise
 from struct import Struct
-from typing import Final
+from typing import Final, NamedTuple
 
 from kaged.store.keys import (
     AGENT,
@@ -32,29 +32,25 @@ from kaged.store.merkle import root_of
 _REVISION: Final = Struct("<Q")
 _START: Final = Struct("<BH")
 ID_ROW_BYTES: Final = 18
+_OFFSETS: Final = tuple(offset.to_bytes(2, "big") for offset in range(SEGMENT))
+
+
+class Shape(NamedTuple):
+    """What an event is about, without its id, time and body; shared by many events."""
+
+    stream: str
+    type: str
+    agent: str
+    run: str
+    tags: tuple[str, ...]
+    correlation: str
+    causation: bytes
 
 
 class Entry:
-    """What the journal remembers of one event while it is fresh. Made by the journal only."""
+    """What the journal remembers of one event while it is fresh."""
 
-    __slots__ = (
-        "actor",
-        "agent",
-        "body",
-        "causation",
-        "correlation",
-        "id",
-        "leaf",
-        "meta",
-        "occurred_us",
-        "recorded_us",
-        "revision",
-        "run",
-        "seq",
-        "stream",
-        "tags",
-        "type",
-    )  # fmt: skip
+    __slots__ = ("actor", "body", "id", "leaf", "meta", "occurred_us", "recorded_us", "revision", "seq", "shape")
 
     seq: int
     recorded_us: int
@@ -64,14 +60,18 @@ class Entry:
     body: bytes
     leaf: bytes
     id: bytes
-    stream: str
-    type: str
-    agent: str
-    run: str
-    tags: tuple[str, ...]
     occurred_us: int
-    correlation: str
-    causation: bytes
+    shape: Shape
+
+    @property
+    def stream(self) -> str:
+        """The stream that it belongs to."""
+        return self.shape.stream
+
+    @property
+    def type(self) -> str:
+        """Its type."""
+        return self.shape.type
 
 
 def encode_postings(offsets: list[int], first_revision: int | None = None) -> bytes:
@@ -106,56 +106,60 @@ class SegmentBuilder:
         self._clear()
 
     def _clear(self) -> None:
-        self._streams: dict[str, list[int]] = {}
-        self._types: dict[str, list[int]] = {}
-        self._agents: dict[str, list[int]] = {}
-        self._tags: dict[str, list[int]] = {}
-        self._ids: list[tuple[bytes, int]] = []
+        # By identity of the shape: most events of a segment share a few, and comparing them would cost more.
+        self._shapes: dict[int, tuple[Shape, int, list[int]]] = {}
+        self._ids: list[bytes] = []
         self._leaves: list[bytes] = []
-        self._commits: list[int] = []
 
-    def add(self, entry: Entry) -> bool:
-        """Take one event; True when the segment is full and must be sealed before the next."""
+    @property
+    def room(self) -> int:
+        """How many events the open segment still takes."""
+        return SEGMENT - len(self._leaves)
+
+    def open_leaves(self) -> list[bytes]:
+        """Leaf hashes of the open segment."""
+        return list(self._leaves)
+
+    def extend(self, entries: Sequence[Entry]) -> None:
+        """Take events in order, at most `room`. When `room` is then 0, `seal` before the next."""
+        shapes, ids = self._shapes, self._ids
         offset = len(self._leaves)
-        postings = self._streams.get(entry.stream)
-        if postings is None:
-            self._streams[entry.stream] = [entry.revision, offset]
-        else:
-            postings.append(offset)
-        postings = self._types.get(entry.type)
-        if postings is None:
-            self._types[entry.type] = [offset]
-        else:
-            postings.append(offset)
-        if entry.agent:
-            self._agents.setdefault(entry.agent, []).append(offset)
-        for tag in entry.tags:
-            postings = self._tags.setdefault(tag, [])
-            if not postings or postings[-1] != offset:
-                postings.append(offset)
-        self._ids.append((entry.id, offset))
-        self._leaves.append(entry.leaf)
-        return offset + 1 == SEGMENT
+        for entry in entries:
+            shape = entry.shape
+            known = shapes.get(id(shape))
+            if known is None:
+                shapes[id(shape)] = (shape, entry.revision, [offset])
+            else:
+                known[2].append(offset)
+            ids.append(entry.id + _OFFSETS[offset])
+            offset += 1
+        self._leaves += [entry.leaf for entry in entries]
 
-    def seal(self, batch: Batch) -> None:
-        """Write the rows of the full segment and open the next."""
+    def seal(self, batch: Batch) -> bytes:
+        """Write the rows of the full segment, open the next, and return the root over its leaves."""
         self._write_index(batch)
-        leaves = self._leaves
-        batch.put("audit", sealed_row(self.segment), b"".join(leaves) + root_of(leaves))
+        root = root_of(self._leaves)
+        batch.put("audit", sealed_row(self.segment), b"".join(self._leaves) + root)
         self.segment += 1
         self._clear()
+        return root
 
     def _write_index(self, batch: Batch) -> None:
         segment = self.segment
-        for stream, postings in self._streams.items():
-            batch.put("index", index_row(term(STREAM, stream), segment), encode_postings(postings[1:], postings[0]))
-        for kind, terms in ((TYPE, self._types), (AGENT, self._agents), (TAG, self._tags)):
-            for text, offsets in terms.items():
-                batch.put("index", index_row(term(kind, text), segment), encode_postings(offsets))
-        buckets: dict[int, list[tuple[bytes, int]]] = {}
-        for pair in self._ids:
-            buckets.setdefault(id_bucket(pair[0]), []).append(pair)
-        for bucket, pairs in buckets.items():
-            pairs.sort()
-            value = b"".join([event_id + offset.to_bytes(2, "big") for event_id, offset in pairs])
-            batch.put("ids", id_row(bucket, segment), value)
+        streams: dict[str, tuple[int, list[int]]] = {}
+        terms: dict[tuple[bytes, str], list[int]] = {}
+        for shape, revision, offsets in self._shapes.values():
+            first, held = streams.get(shape.stream, (revision, []))
+            streams[shape.stream] = (min(first, revision), held + offsets)
+            words = [(TYPE, shape.type), *((TAG, tag) for tag in set(shape.tags))]
+            if shape.agent:
+                words.append((AGENT, shape.agent))
+            for word in words:
+                terms[word] = terms.get(word, []) + offsets
+        for stream, (first, offsets) in streams.items():
+            batch.put("index", index_row(term(STREAM, stream), segment), encode_postings(sorted(offsets), first))
+        for (kind, text), offsets in terms.items():
+            batch.put("index", index_row(term(kind, text), segment), encode_postings(sorted(offsets)))
+        self._ids.sort()
+        for bucket, ids in groupby(self._ids, key=id_bucket):
+            batch.put("ids", id_row(bucket, segment), b"".join(ids))

@@ -21,7 +21,7 @@ def actor_word(actor: int) -> str:
 
 
 def _tags(entry: Entry) -> Mapping[str, str]:
-    return dict([tag.split("=", 1) for tag in entry.tags])
+    return dict([tag.split("=", 1) for tag in entry.shape.tags])
 
 
 _ACCESSORS: Final[dict[str, Callable[[Entry], Value]]] = {
@@ -29,14 +29,14 @@ _ACCESSORS: Final[dict[str, Callable[[Entry], Value]]] = {
     "revision": lambda entry: entry.revision,
     "recorded": lambda entry: entry.recorded_us,
     "occurred": lambda entry: entry.occurred_us,
-    "stream": lambda entry: entry.stream,
-    "type": lambda entry: entry.type,
-    "agent": lambda entry: entry.agent,
-    "run": lambda entry: entry.run,
+    "stream": lambda entry: entry.shape.stream,
+    "type": lambda entry: entry.shape.type,
+    "agent": lambda entry: entry.shape.agent,
+    "run": lambda entry: entry.shape.run,
     "actor": lambda entry: actor_word(entry.actor),
     "id": lambda entry: str(UUID(bytes=entry.id)),
-    "correlation": lambda entry: entry.correlation,
-    "causation": lambda entry: str(UUID(bytes=entry.causation)) if entry.causation else "",
+    "correlation": lambda entry: entry.shape.correlation,
+    "causation": lambda entry: str(UUID(bytes=entry.shape.causation)) if entry.shape.causation else "",
     "tags": _tags,
 }
 
