@@ -125,11 +125,11 @@ def boot_id() -> str:
 def carriers(run_id: str) -> list[int]:
     """Processes of this user whose environment carries the run's id, wherever they are in the tree."""
     mark = os.fsencode(f"KAGE_RUN_ID={run_id}")
-    found = []
-    for name in os.listdir("/proc") if os.path.isdir("/proc") else ():
-        if name.isdigit() and int(name) != os.getpid() and _carries(int(name), mark):
-            found.append(int(name))
-    return found
+    try:
+        pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    except FileNotFoundError:
+        return []
+    return [pid for pid in pids if pid != os.getpid() and _carries(pid, mark)]
 
 
 def kill_carriers(run_id: str) -> list[int]:
