@@ -56,11 +56,8 @@ def judge(window: tuple[int, ...], at_us: int, *, intensity: int, period_us: int
     """
     kept = list(window[bisect_left(window, at_us - period_us) :])
     insort(kept, at_us)
+    # Only spans that hold this restart matter: with the newest one, as nearly always, that is a single one.
     mine = bisect_left(kept, at_us)
-    first = max(0, mine - intensity)
-    exceeded = any(
-        kept[start + intensity] - kept[start] <= period_us
-        for start in range(first, mine + 1)
-        if start + intensity < len(kept)
-    )
+    first, last = max(0, mine - intensity), min(mine, len(kept) - 1 - intensity)
+    exceeded = any(kept[start + intensity] - kept[start] <= period_us for start in range(first, last + 1))
     return tuple(kept), exceeded

@@ -6,7 +6,6 @@ stay until the event that says what came of them.
 """
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import assert_never, cast
 
 from kaged.domain.events import tree as facts
@@ -76,10 +75,10 @@ def _applied(state: TreeState, event: facts.Applied) -> TreeState:
     nodes = dict(state.nodes)
     for path, node in state.nodes.items():
         if isinstance(node, Branch) and node.phase in ("starting", "running") and lags(node, find(spec, path)):
-            nodes[path] = replace(node, inbox=_with(node.inbox, Note(kind="apply", child="")))
+            nodes[path] = node._replace(inbox=_with(node.inbox, Note(kind="apply", child="")))
     if "" not in nodes:
         nodes[""] = Branch(spec=spec)
-    return replace(state, spec=spec, nodes=nodes)
+    return state._replace(spec=spec, nodes=nodes)
 
 
 def lags(node: Branch, wanted: NodeSpec | None) -> bool:
@@ -107,10 +106,10 @@ def _plan_begun(state: TreeState, event: facts.PlanBegun) -> TreeState:
     else:
         inbox = inbox[1:]  # every other plan answers the first note
     plan = Plan(kind=kind, cause=event.cause, stops=event.stops, starts=event.starts, why=why, target=target)
-    changed: dict[str, Node] = {event.path: _unless_over(replace(here, inbox=inbox), plan)}
+    changed: dict[str, Node] = {event.path: _unless_over(here._replace(inbox=inbox), plan)}
     if kind == "restart":
         dead = join(event.path, event.cause)
-        changed[dead] = replace(state.nodes[dead], phase="stopped", wake_at_us=0)
+        changed[dead] = state.nodes[dead]._replace(phase="stopped", wake_at_us=0)
     return _set(state, changed)
 
 
@@ -132,19 +131,19 @@ def _respecified(state: TreeState, event: facts.Respecified) -> TreeState:
         elif path not in nodes:
             continue  # a temporary child that has ended
         elif isinstance(spec, ChildSpec):
-            nodes[path] = replace(cast("Leaf", nodes[path]), spec=spec)
+            nodes[path] = cast("Leaf", nodes[path])._replace(spec=spec)
         elif nodes[path].phase not in ("starting", "running"):
-            nodes[path] = replace(cast("Branch", nodes[path]), spec=spec)  # a live one has a note of its own
+            nodes[path] = cast("Branch", nodes[path])._replace(spec=spec)  # a live one has a note of its own
         order.append(child)
     inbox = tuple(note for note in here.inbox if not note.child or (note.child in order and note.child not in fresh))
-    plan = replace(here.plan, target=None)
-    nodes[event.path] = _unless_over(replace(here, spec=target, order=tuple(order), inbox=inbox), plan)
-    return replace(state, nodes=nodes)
+    plan = here.plan._replace(target=None)
+    nodes[event.path] = _unless_over(here._replace(spec=target, order=tuple(order), inbox=inbox), plan)
+    return state._replace(nodes=nodes)
 
 
 def _start_wanted(state: TreeState, event: facts.ChildStartWanted) -> TreeState:
-    node = replace(state.nodes[event.path], phase="starting", ordinal=event.ordinal, wake_at_us=0)
-    state = replace(state, ordinal=event.ordinal, outcome="" if event.path == "" else state.outcome)
+    node = state.nodes[event.path]._replace(phase="starting", ordinal=event.ordinal, wake_at_us=0)
+    state = state._replace(ordinal=event.ordinal, outcome="" if event.path == "" else state.outcome)
     if isinstance(node, Branch):
         return _initialised(state, event.path, node)
     return _taken_up(_set(state, {event.path: node}), event.path)
@@ -161,33 +160,33 @@ def _initialised(state: TreeState, path: str, node: Branch) -> TreeState:
         before = state.nodes.get(join(path, wanted.id))
         fresh = _new(wanted)
         if before is not None and _same_work(before.spec, wanted):
-            fresh = replace(fresh, failures=before.failures, restarts=before.restarts, last=before.last)
+            fresh = fresh._replace(failures=before.failures, restarts=before.restarts, last=before.last)
         nodes[join(path, wanted.id)] = fresh
     order = tuple(child.id for child in spec.children)
-    nodes[path] = replace(node, spec=spec, order=order, window=(), inbox=(), plan=Plan(kind="init", starts=order))
-    return _taken_up(replace(state, nodes=nodes), path)
+    nodes[path] = node._replace(spec=spec, order=order, window=(), inbox=(), plan=Plan(kind="init", starts=order))
+    return _taken_up(state._replace(nodes=nodes), path)
 
 
 def _started(state: TreeState, event: facts.ChildStarted) -> TreeState:
-    node = replace(state.nodes[event.path], phase="running", since_us=event.at_us)
+    node = state.nodes[event.path]._replace(phase="running", since_us=event.at_us)
     if isinstance(node, Branch):
-        node = replace(node, plan=None)
+        node = node._replace(plan=None)
     return _answered(_set(state, {event.path: node}), event.path)
 
 
 def _start_failed(state: TreeState, event: facts.ChildStartFailed) -> TreeState:
     path, node = event.path, state.nodes[event.path]
-    node = replace(node, phase="pending" if event.retry else "stopped", last=event.why)
+    node = node._replace(phase="pending" if event.retry else "stopped", last=event.why)
     if isinstance(node, Branch):
-        node = replace(node, plan=None, inbox=())
+        node = node._replace(plan=None, inbox=())
     state = _set(state, {path: node})
     if path == "":
-        return replace(state, outcome="start_failed")
+        return state._replace(outcome="start_failed")
     above = branch_at(state, parent_of(path))
     plan = above.plan
     assert plan is not None
     if plan.kind == "init":
-        return _set(state, {parent_of(path): replace(above, plan=replace(plan, awaiting="", why=event.why))})
+        return _set(state, {parent_of(path): above._replace(plan=plan._replace(awaiting="", why=event.why))})
     if not event.retry and node.spec.restart == "temporary":
         return _drop(_answered(state, path), path)
     state = _answered(state, path)
@@ -196,13 +195,13 @@ def _start_failed(state: TreeState, event: facts.ChildStartFailed) -> TreeState:
     above = branch_at(state, parent_of(path))
     if above.plan is not None and (above.spec.strategy != "one_for_one" or plan.kind == "restart"):
         # Whoever comes after it will be started by its retry.
-        above = replace(above, plan=None)
+        above = above._replace(plan=None)
     state = _set(state, {parent_of(path): above})
     return _noted(state, path, Note(kind="start_failed", child=id_of(path), at_us=event.at_us))
 
 
 def _exited(state: TreeState, event: facts.ChildExited) -> TreeState:
-    node = replace(state.nodes[event.path], phase="pending", last=event.how)
+    node = state.nodes[event.path]._replace(phase="pending", last=event.how)
     note = Note(kind="exit", child=id_of(event.path), how=event.how, at_us=event.at_us)
     return _noted(_set(state, {event.path: node}), event.path, note)
 
@@ -216,9 +215,8 @@ def _restart_scheduled(state: TreeState, event: facts.RestartScheduled) -> TreeS
         period_us=int(above.spec.period_s * MICROSECONDS),
     )
     plan = Plan(kind="restart", cause=id_of(event.path), stops=event.stops, starts=event.starts)
-    above = replace(above, window=window, inbox=_without(above.inbox, id_of(event.path), DEATHS))
-    node = replace(
-        node,
+    above = above._replace(window=window, inbox=_without(above.inbox, id_of(event.path), DEATHS))
+    node = node._replace(
         phase="waiting" if event.wake_at_us else "stopped",
         wake_at_us=event.wake_at_us,
         failures=event.failures,
@@ -228,56 +226,56 @@ def _restart_scheduled(state: TreeState, event: facts.RestartScheduled) -> TreeS
 
 
 def _wait_over(state: TreeState, event: facts.WaitOver) -> TreeState:
-    node = replace(state.nodes[event.path], phase="pending", wake_at_us=0)
+    node = state.nodes[event.path]._replace(phase="pending", wake_at_us=0)
     note = Note(kind="due", child=id_of(event.path), at_us=event.at_us)
     return _noted(_set(state, {event.path: node}), event.path, note)
 
 
 def _stop_wanted(state: TreeState, event: facts.ChildStopWanted) -> TreeState:
-    node = replace(state.nodes[event.path], phase="stopping")
+    node = state.nodes[event.path]._replace(phase="stopping")
     if isinstance(node, Branch):
         # Whatever it was in the middle of is given up; a child in mid-start or mid-stop is met again in `stops`.
-        node = replace(node, inbox=(), plan=Plan(kind="stop", stops=alive_reversed(state, event.path)))
+        node = node._replace(inbox=(), plan=Plan(kind="stop", stops=alive_reversed(state, event.path)))
     state = _set(state, {event.path: node})
     if event.path == "":
         return state
     above = branch_at(state, parent_of(event.path))
     assert above.plan is not None
-    return _set(state, {parent_of(event.path): replace(above, plan=replace(above.plan, awaiting=id_of(event.path)))})
+    return _set(state, {parent_of(event.path): above._replace(plan=above.plan._replace(awaiting=id_of(event.path)))})
 
 
 def _stopped(state: TreeState, event: facts.ChildStopped) -> TreeState:
     node = state.nodes[event.path]
     if event.how != "gone":
-        node = replace(node, last=event.how)
+        node = node._replace(last=event.how)
     if isinstance(node, Branch):
-        node = replace(node, plan=None, inbox=())
+        node = node._replace(plan=None, inbox=())
     state = _set(state, {event.path: node})
     if event.path == "":
-        return replace(_set(state, {"": replace(node, phase="stopped")}), outcome="stopped")
+        return _set(state, {"": node._replace(phase="stopped")})._replace(outcome="stopped")
     return _laid_down(_answered(state, event.path), event.path)
 
 
 def _ending(state: TreeState, path: str, why: str) -> TreeState:
     plan = Plan(kind="end", stops=alive_reversed(state, path), why=why)
-    return _set(state, {path: replace(branch_at(state, path), phase="stopping", inbox=(), plan=plan)})
+    return _set(state, {path: branch_at(state, path)._replace(phase="stopping", inbox=(), plan=plan)})
 
 
 def _ended(state: TreeState, event: facts.Ended) -> TreeState:
-    node = replace(branch_at(state, event.path), plan=None, inbox=(), last=event.reason)
+    node = branch_at(state, event.path)._replace(plan=None, inbox=(), last=event.reason)
     if event.path == "":
-        state = replace(state, outcome="intensity" if event.reason == "intensity" else "auto_shutdown")
-        return _set(state, {"": replace(node, phase="stopped")})
+        state = state._replace(outcome="intensity" if event.reason == "intensity" else "auto_shutdown")
+        return _set(state, {"": node._replace(phase="stopped")})
     # To its own supervisor this is an exit with reason shutdown: only a permanent one is restarted.
     note = Note(kind="exit", child=id_of(event.path), how="shutdown", at_us=event.at_us)
-    return _noted(_set(state, {event.path: replace(node, phase="pending")}), event.path, note)
+    return _noted(_set(state, {event.path: node._replace(phase="pending")}), event.path, note)
 
 
 # --- small moves --------------------------------------------------------------------------------------------
 
 
 def _set(state: TreeState, changed: dict[str, Node]) -> TreeState:
-    return replace(state, nodes=state.nodes | changed)
+    return state._replace(nodes={**state.nodes, **changed})
 
 
 def _new(spec: NodeSpec) -> Node:
@@ -294,7 +292,8 @@ def _unless_over(here: Branch, plan: Plan) -> Branch:
     """The branch with this plan, or with none when nothing is left of it and nothing is to be told afterwards."""
     over = not (plan.stops or plan.starts or plan.awaiting or plan.target)
     told = plan.kind in ("init", "abort", "stop", "end")
-    return replace(here, plan=None if over and not told else plan)
+    left = None if over and not told else plan
+    return here if left == here.plan else here._replace(plan=left)
 
 
 def _taken_up(state: TreeState, path: str) -> TreeState:
@@ -304,8 +303,8 @@ def _taken_up(state: TreeState, path: str) -> TreeState:
     above = branch_at(state, parent_of(path))
     assert above.plan is not None
     starts = tuple(child for child in above.plan.starts if child != id_of(path))
-    plan = replace(above.plan, starts=starts, awaiting=id_of(path))
-    return _set(state, {parent_of(path): replace(above, plan=plan)})
+    plan = above.plan._replace(starts=starts, awaiting=id_of(path))
+    return _set(state, {parent_of(path): above._replace(plan=plan)})
 
 
 def _answered(state: TreeState, path: str) -> TreeState:
@@ -317,9 +316,9 @@ def _answered(state: TreeState, path: str) -> TreeState:
         return state
     child, plan = id_of(path), above.plan
     if plan.awaiting == child:
-        plan = replace(plan, awaiting="")
+        plan = plan._replace(awaiting="")
     if child in plan.stops and state.nodes[path].phase not in ("starting", "running"):
-        plan = replace(plan, stops=tuple(each for each in plan.stops if each != child))
+        plan = plan._replace(stops=tuple(each for each in plan.stops if each != child))
     return _set(state, {parent_of(path): _unless_over(above, plan)})
 
 
@@ -329,8 +328,8 @@ def _laid_down(state: TreeState, path: str) -> TreeState:
     if node.spec.restart == "temporary":
         return _drop(state, path)
     above = branch_at(state, parent_of(path))
-    above = replace(above, inbox=_without(above.inbox, id_of(path), DEATHS))
-    return _set(state, {path: replace(node, phase="stopped", wake_at_us=0), parent_of(path): above})
+    above = above._replace(inbox=_without(above.inbox, id_of(path), DEATHS))
+    return _set(state, {path: node._replace(phase="stopped", wake_at_us=0), parent_of(path): above})
 
 
 def _drop(state: TreeState, path: str) -> TreeState:
@@ -338,8 +337,8 @@ def _drop(state: TreeState, path: str) -> TreeState:
     nodes = dict(state.nodes)
     _remove(nodes, path)
     order = tuple(each for each in above.order if each != child)
-    nodes[parent_of(path)] = replace(above, order=order, inbox=_without(above.inbox, child))
-    return replace(state, nodes=nodes)
+    nodes[parent_of(path)] = above._replace(order=order, inbox=_without(above.inbox, child))
+    return state._replace(nodes=nodes)
 
 
 def _remove(nodes: dict[str, Node], path: str) -> None:
@@ -354,7 +353,7 @@ def _noted(state: TreeState, path: str, note: Note) -> TreeState:
     above = branch_at(state, parent_of(path))
     if above.phase not in ("starting", "running"):
         return state
-    return _set(state, {parent_of(path): replace(above, inbox=_with(above.inbox, note))})
+    return _set(state, {parent_of(path): above._replace(inbox=_with(above.inbox, note))})
 
 
 def _with(inbox: tuple[Note, ...], note: Note) -> tuple[Note, ...]:

@@ -6,7 +6,6 @@ that the tree's spec has at its path, which is nearly always, stores none.
 
 import json
 from collections.abc import Iterator
-from dataclasses import fields
 
 from kaged.domain.machines.tree.spec import (
     ChildSpec,
@@ -17,9 +16,9 @@ from kaged.domain.machines.tree.spec import (
 )
 from kaged.domain.machines.tree.state import Branch, Leaf, Node, Note, Plan, TreeState, join
 
-_LEAF = tuple(field.name for field in fields(Leaf) if field.name != "spec")
-_NOTE = tuple(field.name for field in fields(Note))
-_PLAN = tuple(field.name for field in fields(Plan) if field.name != "target")
+_LEAF = tuple(name for name in Leaf._fields if name != "spec")
+_NOTE = Note._fields
+_PLAN = tuple(name for name in Plan._fields if name != "target")
 
 
 def state_to_json(state: TreeState) -> str:
