@@ -14,6 +14,11 @@ from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias, TypeVar
 
 from kaged.domain.errors import Broken
+from kaged.domain.orders import Order, ResizeOrder, SignalOrder, StopOrder, order_line
+
+__all__ = [
+    "Order", "ResizeOrder", "SignalOrder", "StopOrder", "order_line",
+]  # fmt: skip
 
 PROTOCOL: Final = 1
 
@@ -97,45 +102,6 @@ class RunSpec:
                 "linger_s": self.linger_s,
             }
         )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SignalOrder:
-    """Send a signal to the agent's process group, or to every process of its tree."""
-
-    signal: int
-    whole_tree: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResizeOrder:
-    """Give the agent's terminal another size. Ignored for runs without one."""
-
-    rows: int
-    cols: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StopOrder:
-    """Signal the agent's group, and kill the whole tree after `grace_s`. Repeating can only shorten it."""
-
-    signal: int = 15
-    grace_s: float = 10
-
-
-Order: TypeAlias = SignalOrder | ResizeOrder | StopOrder
-
-
-def order_line(n: int, order: Order) -> bytes:
-    """One line of ctl.log. `n` starts at 1 and grows; the shim obeys each number once."""
-    match order:
-        case SignalOrder():
-            wish: dict[str, object] = {"signal": order.signal, "whole_tree": order.whole_tree}
-            return _dump({"n": n, "op": "signal", **wish})
-        case ResizeOrder():
-            return _dump({"n": n, "op": "resize", "rows": order.rows, "cols": order.cols})
-        case StopOrder():
-            return _dump({"n": n, "op": "stop", "signal": order.signal, "grace_s": order.grace_s})
 
 
 # --- what the shim has seen ---------------------------------------------------------------------------------

@@ -18,13 +18,12 @@ OUTPUT_CHANNEL_STDOUT: OutputChannel
 OUTPUT_CHANNEL_STDERR: OutputChannel
 
 class Fact(_message.Message):
-    __slots__ = ("daemon_started", "daemon_stopped", "event_redacted", "agent_spawned", "agent_stop_wanted", "agent_restart_wanted", "agent_restart_scheduled", "agent_signalled", "agent_ended", "agent_removed", "agent_resized", "run_wanted", "run_started", "run_ended", "run_read", "output_chunk", "output_truncated", "input_accepted", "signal", "approval_requested", "approval_answered", "approval_withdrawn", "supervisor")
+    __slots__ = ("daemon_started", "daemon_stopped", "event_redacted", "agent_spawned", "agent_stop_wanted", "agent_restart_scheduled", "agent_signalled", "agent_ended", "agent_removed", "agent_resized", "run_wanted", "run_started", "run_executed", "run_ended", "run_read", "output_chunk", "output_truncated", "input_accepted", "signal", "approval_requested", "approval_answered", "approval_withdrawn", "supervisor")
     DAEMON_STARTED_FIELD_NUMBER: _ClassVar[int]
     DAEMON_STOPPED_FIELD_NUMBER: _ClassVar[int]
     EVENT_REDACTED_FIELD_NUMBER: _ClassVar[int]
     AGENT_SPAWNED_FIELD_NUMBER: _ClassVar[int]
     AGENT_STOP_WANTED_FIELD_NUMBER: _ClassVar[int]
-    AGENT_RESTART_WANTED_FIELD_NUMBER: _ClassVar[int]
     AGENT_RESTART_SCHEDULED_FIELD_NUMBER: _ClassVar[int]
     AGENT_SIGNALLED_FIELD_NUMBER: _ClassVar[int]
     AGENT_ENDED_FIELD_NUMBER: _ClassVar[int]
@@ -32,6 +31,7 @@ class Fact(_message.Message):
     AGENT_RESIZED_FIELD_NUMBER: _ClassVar[int]
     RUN_WANTED_FIELD_NUMBER: _ClassVar[int]
     RUN_STARTED_FIELD_NUMBER: _ClassVar[int]
+    RUN_EXECUTED_FIELD_NUMBER: _ClassVar[int]
     RUN_ENDED_FIELD_NUMBER: _ClassVar[int]
     RUN_READ_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_CHUNK_FIELD_NUMBER: _ClassVar[int]
@@ -47,7 +47,6 @@ class Fact(_message.Message):
     event_redacted: EventRedacted
     agent_spawned: AgentSpawned
     agent_stop_wanted: AgentStopWanted
-    agent_restart_wanted: AgentRestartWanted
     agent_restart_scheduled: AgentRestartScheduled
     agent_signalled: AgentSignalled
     agent_ended: AgentEnded
@@ -55,6 +54,7 @@ class Fact(_message.Message):
     agent_resized: AgentResized
     run_wanted: RunWanted
     run_started: RunStarted
+    run_executed: RunExecuted
     run_ended: RunEnded
     run_read: RunRead
     output_chunk: OutputChunk
@@ -65,7 +65,7 @@ class Fact(_message.Message):
     approval_answered: ApprovalAnswered
     approval_withdrawn: ApprovalWithdrawn
     supervisor: SupervisorFact
-    def __init__(self, daemon_started: _Optional[_Union[DaemonStarted, _Mapping]] = ..., daemon_stopped: _Optional[_Union[DaemonStopped, _Mapping]] = ..., event_redacted: _Optional[_Union[EventRedacted, _Mapping]] = ..., agent_spawned: _Optional[_Union[AgentSpawned, _Mapping]] = ..., agent_stop_wanted: _Optional[_Union[AgentStopWanted, _Mapping]] = ..., agent_restart_wanted: _Optional[_Union[AgentRestartWanted, _Mapping]] = ..., agent_restart_scheduled: _Optional[_Union[AgentRestartScheduled, _Mapping]] = ..., agent_signalled: _Optional[_Union[AgentSignalled, _Mapping]] = ..., agent_ended: _Optional[_Union[AgentEnded, _Mapping]] = ..., agent_removed: _Optional[_Union[AgentRemoved, _Mapping]] = ..., agent_resized: _Optional[_Union[AgentResized, _Mapping]] = ..., run_wanted: _Optional[_Union[RunWanted, _Mapping]] = ..., run_started: _Optional[_Union[RunStarted, _Mapping]] = ..., run_ended: _Optional[_Union[RunEnded, _Mapping]] = ..., run_read: _Optional[_Union[RunRead, _Mapping]] = ..., output_chunk: _Optional[_Union[OutputChunk, _Mapping]] = ..., output_truncated: _Optional[_Union[OutputTruncated, _Mapping]] = ..., input_accepted: _Optional[_Union[InputAccepted, _Mapping]] = ..., signal: _Optional[_Union[SignalFact, _Mapping]] = ..., approval_requested: _Optional[_Union[ApprovalRequested, _Mapping]] = ..., approval_answered: _Optional[_Union[ApprovalAnswered, _Mapping]] = ..., approval_withdrawn: _Optional[_Union[ApprovalWithdrawn, _Mapping]] = ..., supervisor: _Optional[_Union[SupervisorFact, _Mapping]] = ...) -> None: ...
+    def __init__(self, daemon_started: _Optional[_Union[DaemonStarted, _Mapping]] = ..., daemon_stopped: _Optional[_Union[DaemonStopped, _Mapping]] = ..., event_redacted: _Optional[_Union[EventRedacted, _Mapping]] = ..., agent_spawned: _Optional[_Union[AgentSpawned, _Mapping]] = ..., agent_stop_wanted: _Optional[_Union[AgentStopWanted, _Mapping]] = ..., agent_restart_scheduled: _Optional[_Union[AgentRestartScheduled, _Mapping]] = ..., agent_signalled: _Optional[_Union[AgentSignalled, _Mapping]] = ..., agent_ended: _Optional[_Union[AgentEnded, _Mapping]] = ..., agent_removed: _Optional[_Union[AgentRemoved, _Mapping]] = ..., agent_resized: _Optional[_Union[AgentResized, _Mapping]] = ..., run_wanted: _Optional[_Union[RunWanted, _Mapping]] = ..., run_started: _Optional[_Union[RunStarted, _Mapping]] = ..., run_executed: _Optional[_Union[RunExecuted, _Mapping]] = ..., run_ended: _Optional[_Union[RunEnded, _Mapping]] = ..., run_read: _Optional[_Union[RunRead, _Mapping]] = ..., output_chunk: _Optional[_Union[OutputChunk, _Mapping]] = ..., output_truncated: _Optional[_Union[OutputTruncated, _Mapping]] = ..., input_accepted: _Optional[_Union[InputAccepted, _Mapping]] = ..., signal: _Optional[_Union[SignalFact, _Mapping]] = ..., approval_requested: _Optional[_Union[ApprovalRequested, _Mapping]] = ..., approval_answered: _Optional[_Union[ApprovalAnswered, _Mapping]] = ..., approval_withdrawn: _Optional[_Union[ApprovalWithdrawn, _Mapping]] = ..., supervisor: _Optional[_Union[SupervisorFact, _Mapping]] = ...) -> None: ...
 
 class DaemonStarted(_message.Message):
     __slots__ = ("version", "pid", "boot_id", "adopted", "settled", "after_clean_stop")
@@ -114,24 +114,24 @@ class AgentSpawned(_message.Message):
     def __init__(self, number: _Optional[int] = ..., spec: _Optional[_Union[_spec_pb2.AgentSpec, _Mapping]] = ..., supervisor: _Optional[str] = ...) -> None: ...
 
 class AgentStopWanted(_message.Message):
-    __slots__ = ("cause", "limit", "signal", "grace_s")
+    __slots__ = ("cause", "limit", "signal", "grace_s", "run", "order", "offset", "length")
     CAUSE_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     SIGNAL_FIELD_NUMBER: _ClassVar[int]
     GRACE_S_FIELD_NUMBER: _ClassVar[int]
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    ORDER_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    LENGTH_FIELD_NUMBER: _ClassVar[int]
     cause: str
     limit: str
     signal: int
     grace_s: float
-    def __init__(self, cause: _Optional[str] = ..., limit: _Optional[str] = ..., signal: _Optional[int] = ..., grace_s: _Optional[float] = ...) -> None: ...
-
-class AgentRestartWanted(_message.Message):
-    __slots__ = ("signal", "grace_s")
-    SIGNAL_FIELD_NUMBER: _ClassVar[int]
-    GRACE_S_FIELD_NUMBER: _ClassVar[int]
-    signal: int
-    grace_s: float
-    def __init__(self, signal: _Optional[int] = ..., grace_s: _Optional[float] = ...) -> None: ...
+    run: str
+    order: int
+    offset: int
+    length: int
+    def __init__(self, cause: _Optional[str] = ..., limit: _Optional[str] = ..., signal: _Optional[int] = ..., grace_s: _Optional[float] = ..., run: _Optional[str] = ..., order: _Optional[int] = ..., offset: _Optional[int] = ..., length: _Optional[int] = ...) -> None: ...
 
 class AgentRestartScheduled(_message.Message):
     __slots__ = ("due_us", "delay_us", "consecutive")
@@ -194,14 +194,16 @@ class AgentResized(_message.Message):
     def __init__(self, run: _Optional[str] = ..., rows: _Optional[int] = ..., columns: _Optional[int] = ..., order: _Optional[int] = ..., offset: _Optional[int] = ..., length: _Optional[int] = ...) -> None: ...
 
 class RunWanted(_message.Message):
-    __slots__ = ("run", "attempt", "cause")
+    __slots__ = ("run", "attempt", "cause", "ordinal")
     RUN_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     CAUSE_FIELD_NUMBER: _ClassVar[int]
+    ORDINAL_FIELD_NUMBER: _ClassVar[int]
     run: str
     attempt: int
     cause: str
-    def __init__(self, run: _Optional[str] = ..., attempt: _Optional[int] = ..., cause: _Optional[str] = ...) -> None: ...
+    ordinal: int
+    def __init__(self, run: _Optional[str] = ..., attempt: _Optional[int] = ..., cause: _Optional[str] = ..., ordinal: _Optional[int] = ...) -> None: ...
 
 class RunStarted(_message.Message):
     __slots__ = ("run", "shim_pid", "shim_start_ticks", "boot_id", "protocol")
@@ -216,6 +218,20 @@ class RunStarted(_message.Message):
     boot_id: str
     protocol: int
     def __init__(self, run: _Optional[str] = ..., shim_pid: _Optional[int] = ..., shim_start_ticks: _Optional[int] = ..., boot_id: _Optional[str] = ..., protocol: _Optional[int] = ...) -> None: ...
+
+class RunExecuted(_message.Message):
+    __slots__ = ("run", "pid", "start_ticks", "session", "at_us")
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    PID_FIELD_NUMBER: _ClassVar[int]
+    START_TICKS_FIELD_NUMBER: _ClassVar[int]
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    AT_US_FIELD_NUMBER: _ClassVar[int]
+    run: str
+    pid: int
+    start_ticks: int
+    session: int
+    at_us: int
+    def __init__(self, run: _Optional[str] = ..., pid: _Optional[int] = ..., start_ticks: _Optional[int] = ..., session: _Optional[int] = ..., at_us: _Optional[int] = ...) -> None: ...
 
 class RunEnded(_message.Message):
     __slots__ = ("run", "kind", "exit_code", "signal", "core_dumped", "how", "ended_us", "boot_id", "cpu_us", "max_rss_bytes", "stdout_bytes", "stderr_bytes", "stopped_by", "survivors", "errno")
@@ -350,18 +366,14 @@ class ApprovalRequested(_message.Message):
     def __init__(self, approval: _Optional[str] = ..., run: _Optional[str] = ..., key: _Optional[str] = ..., kind: _Optional[str] = ..., deadline_us: _Optional[int] = ...) -> None: ...
 
 class ApprovalAnswered(_message.Message):
-    __slots__ = ("approval", "outcome", "offset", "length", "run")
+    __slots__ = ("approval", "outcome", "run")
     APPROVAL_FIELD_NUMBER: _ClassVar[int]
     OUTCOME_FIELD_NUMBER: _ClassVar[int]
-    OFFSET_FIELD_NUMBER: _ClassVar[int]
-    LENGTH_FIELD_NUMBER: _ClassVar[int]
     RUN_FIELD_NUMBER: _ClassVar[int]
     approval: str
     outcome: str
-    offset: int
-    length: int
     run: str
-    def __init__(self, approval: _Optional[str] = ..., outcome: _Optional[str] = ..., offset: _Optional[int] = ..., length: _Optional[int] = ..., run: _Optional[str] = ...) -> None: ...
+    def __init__(self, approval: _Optional[str] = ..., outcome: _Optional[str] = ..., run: _Optional[str] = ...) -> None: ...
 
 class ApprovalWithdrawn(_message.Message):
     __slots__ = ("approval", "cause")

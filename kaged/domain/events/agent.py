@@ -1,0 +1,343 @@
+"""Facts about agents and their runs. `machines/agent.py` says what they mean.
+
+Every class carries the name that is stored. Fields marked "text" go into the event's body and may be redacted;
+nothing branches on them after the agent has ended.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Literal, TypeAlias
+
+from kaged.domain.spec import AgentSpec
+
+StopCause = Literal["user", "limit", "supervisor", "daemon", "restart"]
+EndKind = Literal["exited", "not_started", "exec_failed", "lost"]
+How = Literal["normal", "abnormal", "shutdown"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spawned:
+    """An agent was accepted. Command, folder, environment and goal are text."""
+
+    type_name: ClassVar[str] = "agent.spawned"
+
+    number: int
+    spec: AgentSpec
+    supervisor: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopWanted:
+    """The agent is to end. With a live run an order was given to its shim: number and place in its control file."""
+
+    type_name: ClassVar[str] = "agent.stop_wanted"
+
+    cause: StopCause
+    limit: str
+    signal: int
+    grace_s: float
+    run: str
+    order: int
+    offset: int
+    length: int
+    note: str  # text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestartScheduled:
+    """The agent starts again at `due_us`."""
+
+    type_name: ClassVar[str] = "agent.restart_scheduled"
+
+    due_us: int
+    delay_us: int
+    consecutive: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signalled:
+    """A signal was ordered."""
+
+    type_name: ClassVar[str] = "agent.signalled"
+
+    run: str
+    signal: int
+    whole_tree: bool
+    order: int
+    offset: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resized:
+    """Another terminal size was ordered."""
+
+    type_name: ClassVar[str] = "agent.resized"
+
+    run: str
+    rows: int
+    columns: int
+    order: int
+    offset: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """The agent came to its end."""
+
+    type_name: ClassVar[str] = "agent.ended"
+
+    outcome: Literal["succeeded", "failed", "cancelled"]
+    reason: str
+    exit_code: int
+    signal: int
+    limit: str
+    note: str  # text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removed:
+    """The agent was taken out of the lists."""
+
+    type_name: ClassVar[str] = "agent.removed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunWanted:
+    """A process is to be started: recorded before anything happens. Also revives an agent that had ended."""
+
+    type_name: ClassVar[str] = "run.wanted"
+
+    run: str
+    attempt: int
+    cause: Literal["spawn", "restart", "requested", "supervisor", "retry"]
+    ordinal: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStarted:
+    """The shim stands at its gate and will be told to go."""
+
+    type_name: ClassVar[str] = "run.started"
+
+    run: str
+    shim_pid: int
+    shim_start_ticks: int
+    boot_id: str
+    protocol: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunExecuted:
+    """The agent's program runs."""
+
+    type_name: ClassVar[str] = "run.executed"
+
+    run: str
+    pid: int
+    start_ticks: int
+    session: int
+    at_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunEnded:
+    """The run is over and every byte of its output is in the journal."""
+
+    type_name: ClassVar[str] = "run.ended"
+
+    run: str
+    kind: EndKind
+    exit_code: int
+    signal: int
+    core_dumped: bool
+    how: How
+    ended_us: int
+    boot_id: str
+    cpu_us: int
+    max_rss_bytes: int
+    stdout_bytes: int
+    stderr_bytes: int
+    stopped_by: str
+    survivors: int
+    errno: int
+    note: str  # text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputAccepted:
+    """Bytes for standard input; the agent gets them once."""
+
+    type_name: ClassVar[str] = "input.accepted"
+
+    run: str
+    offset: int
+    length: int
+    eof: bool
+    data: bytes  # text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalRequested:
+    """The agent asks before it acts."""
+
+    type_name: ClassVar[str] = "approval.requested"
+
+    approval: str
+    run: str
+    key: str
+    kind: Literal["action", "question"]
+    deadline_us: int
+    title: str  # text
+    tool: str  # text
+    data_json: str  # text
+    why: str  # text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalAnswered:
+    """Somebody answered, or time did. The words for the agent follow as `input.accepted` in the same batch."""
+
+    type_name: ClassVar[str] = "approval.answered"
+
+    approval: str
+    outcome: Literal["approved", "denied", "expired"]
+    run: str
+    note: str  # text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalWithdrawn:
+    """The one who asked is gone."""
+
+    type_name: ClassVar[str] = "approval.withdrawn"
+
+    approval: str
+    cause: Literal["run_ended", "agent"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignalHeard:
+    """What an adapter heard. `type` is the whole event type: `signal.` and the signal's kind."""
+
+    type_name: ClassVar[str] = "signal"
+
+    type: str
+    run: str
+    turn: int
+    call: str
+    outcome: str
+    input_tokens: int
+    output_tokens: int
+    cost_microusd: int
+    native_session: str
+    text: str  # text
+    data_json: str  # text
+    tool: str  # text
+
+
+AgentEvent: TypeAlias = (
+    Spawned
+    | StopWanted
+    | RestartScheduled
+    | Signalled
+    | Resized
+    | Ended
+    | Removed
+    | RunWanted
+    | RunStarted
+    | RunExecuted
+    | RunEnded
+    | InputAccepted
+    | ApprovalRequested
+    | ApprovalAnswered
+    | ApprovalWithdrawn
+    | SignalHeard
+)
+
+
+# --- capture: not part of an agent's state, but of where its run was read to ---------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mask:
+    """A secret overwritten in place."""
+
+    offset: int
+    length: int
+    rule: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputChunk:
+    """Some bytes of output. `stdout_end` and `stderr_end` say where the run was read to after this event."""
+
+    type_name: ClassVar[str] = "output.chunk"
+
+    run: str
+    channel: Literal["out", "err"]
+    offset: int
+    stdout_end: int
+    stderr_end: int
+    masks: tuple[Mask, ...]
+    data: bytes  # text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputTruncated:
+    """A spool is shorter than what was read of it."""
+
+    type_name: ClassVar[str] = "output.truncated"
+
+    run: str
+    channel: Literal["out", "err"]
+    expected: int
+    found: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRead:
+    """The adapter has understood the output up to here."""
+
+    type_name: ClassVar[str] = "run.read"
+
+    run: str
+    stdout_parsed: int
+    stderr_parsed: int
+    adapter_state: bytes
+
+
+CaptureEvent: TypeAlias = OutputChunk | OutputTruncated | RunRead
+
+
+# --- the daemon itself ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DaemonStarted:
+    """A daemon began to serve this store."""
+
+    type_name: ClassVar[str] = "daemon.started"
+
+    version: str
+    pid: int
+    boot_id: str
+    adopted: int
+    settled: int
+    after_clean_stop: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DaemonStopped:
+    """A daemon stopped in order."""
+
+    type_name: ClassVar[str] = "daemon.stopped"
+
+    agents: Literal["keep", "stop"]
+    reason: str
+
+
+DaemonEvent: TypeAlias = DaemonStarted | DaemonStopped
+
+Labels: TypeAlias = Mapping[str, str]
