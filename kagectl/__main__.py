@@ -1,0 +1,5 @@
+"""`python -m kagectl`."""
+
+from kagectl.main import main
+
+main()

@@ -1,0 +1,32 @@
+"""How a channel to kaged is set up, for both clients: options, target, key.
+
+`grpc.http2.bdp_probe=0` keeps what a stuck reader can hold in flight at 64 KiB; the short back-offs find a
+restarted daemon within half a second; the local pool keeps one client's line apart from another's.
+"""
+
+from kagectl.client.address import Address
+
+MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+_SLACK_BYTES = 64 * 1024  # the frame around a message that is itself exactly at the limit
+
+OPTIONS: tuple[tuple[str, str | int], ...] = (
+    ("grpc.http2.bdp_probe", 0),
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES + _SLACK_BYTES),
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES + _SLACK_BYTES),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 500),
+    ("grpc.default_authority", "localhost"),
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.enable_retries", 0),
+)
+
+
+def target(address: Address) -> str:
+    """What gRPC dials."""
+    return "unix:" + address.socket
+
+
+def key(token: str) -> tuple[tuple[str, str], ...]:
+    """The metadata that opens the door."""
+    return (("authorization", "Bearer " + token),)

@@ -1,0 +1,1 @@
+"""One module for each noun or shortcut: options in, calls out, rendering by `render`."""

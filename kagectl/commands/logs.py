@@ -1,0 +1,103 @@
+"""`logs` and `agent logs`."""
+
+import sys
+from typing import BinaryIO
+
+import click
+
+from kagectl import show
+from kagectl.client.methods.agents import GET_AGENT
+from kagectl.client.output import read_output
+from kagectl.connect import dial
+from kagectl.errors import INTERRUPTED, Complaint, Ended
+from kagectl.render import words
+from kagectl.render.paint import Paint
+from kagectl.session import Session
+from kagectl.verb import Verb
+from kaged.api.v1 import agent_service_pb2 as pb
+from kaged.api.v1 import fact_pb2
+
+
+@click.command(
+    cls=Verb,
+    examples="""
+kagectl logs tests                          all of it, both streams
+kagectl logs -f --tail 20 tests             the last 20 lines, and on as it comes
+kagectl logs --stderr --timestamps tests
+kagectl logs tests -o jsonl                 one object a line: run, channel, offset, time, data
+""",
+)
+@click.argument("agent")
+@click.option("-f", "--follow", is_flag=True, help="Go on with what comes, until the agent has ended.")
+@click.option("-n", "--tail", type=click.IntRange(min=0), default=None, help="Only the last so many lines.")
+@click.option("--stdout", "only_out", is_flag=True, help="Only standard output.")
+@click.option("--stderr", "only_err", is_flag=True, help="Only standard error.")
+@click.option("--run", "run_id", metavar="ID", default="", help="Only this run (attempt) of it.")
+@click.option("--from-offset", type=click.IntRange(min=0), default=0, help="From this byte; with --run and one stream.")
+@click.option("-t", "--timestamps", is_flag=True, help="When the daemon saw each line, before it.")
+@click.option("--raw", is_flag=True, help="The bytes as they were written, not by lines.")
+@click.pass_obj
+def logs(
+    session: Session,
+    agent: str,
+    follow: bool,
+    tail: int | None,
+    only_out: bool,
+    only_err: bool,
+    run_id: str,
+    from_offset: int,
+    timestamps: bool,
+    raw: bool,
+) -> None:
+    """Output of an agent: its standard output to standard output, its standard error to standard error."""
+    if only_out and only_err:
+        raise Complaint("--stdout and --stderr exclude each other; leave both out to see both")
+    if raw and timestamps:
+        raise Complaint("--raw has no lines to put --timestamps before")
+    channel = fact_pb2.OUTPUT_CHANNEL_UNSPECIFIED
+    if only_out or only_err:
+        channel = fact_pb2.OUTPUT_CHANNEL_STDOUT if only_out else fact_pb2.OUTPUT_CHANNEL_STDERR
+    with dial(session) as client:
+        found = client.call(GET_AGENT, pb.GetAgentRequest(agent=agent)).agent
+        request = pb.StreamLogsRequest(
+            agent=found.id,
+            run=run_id,
+            channel=channel,
+            from_offset=from_offset,
+            tail_lines=tail,
+            follow=follow,
+            raw=raw,
+        )
+        try:
+            for line in read_output(client, request):
+                if session.machine:
+                    show.one_of_stream(session, line)
+                else:
+                    write_line(line, timestamps=timestamps, raw=raw, paint=session.paint)
+        except KeyboardInterrupt:
+            if follow:
+                still_there(found.name)
+            raise Ended(INTERRUPTED) from None
+
+
+def write_line(line: pb.LogLine, *, timestamps: bool, raw: bool, paint: Paint) -> None:
+    """The bytes of a line where they belong, at once."""
+    out = target(line)
+    if timestamps:
+        stamp = words.clock(round(words.seconds_of(line.time) * 1e6), parts="%H:%M:%S.%f")[:-3]
+        out.write(paint(stamp, "dim").encode() + b" ")
+    out.write(line.data)
+    if not raw and not line.partial:
+        out.write(b"\n")
+    out.flush()
+
+
+def target(line: pb.LogLine) -> BinaryIO:
+    """Standard output or standard error, in bytes."""
+    stream = sys.stderr if line.channel == fact_pb2.OUTPUT_CHANNEL_STDERR else sys.stdout
+    return stream.buffer
+
+
+def still_there(name: str) -> None:
+    """Say that only the following has ended."""
+    show.note(f"\nkagectl: stopped following; {name} goes on — kagectl agent stop {name} ends it")

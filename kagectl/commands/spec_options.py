@@ -1,0 +1,66 @@
+"""The options that `run` and `agent spawn` share, as a decorator, and the spec they make."""
+
+import os
+from collections.abc import Callable
+from typing import TypeVar
+
+import click
+
+from kagectl.specfile import agent_file
+from kagectl.specs import CAPTURES, RESTARTS, STDINS, SpecOptions, read_document, spec_of
+from kaged.api.v1 import spec_pb2 as pb
+
+F = TypeVar("F", bound=Callable[..., object])
+
+_OPTIONS: tuple[Callable[[F], F], ...] = (
+    click.option("--name", metavar="NAME", default=None, help="A name; made up when not given."),
+    click.option("-f", "--file", metavar="FILE", default=None, help="Spec in TOML or JSON; options go on top."),
+    click.option("-C", "--cwd", metavar="DIR", default=None, help="Where it runs; default: here."),
+    click.option("-e", "--env", multiple=True, metavar="K[=V]", help="A variable; without =V: as it is here."),
+    click.option("--env-file", multiple=True, metavar="FILE", help="K=V lines."),
+    click.option("--secret", multiple=True, metavar="K[=V]", help="Like --env, but never shown or recorded."),
+    click.option(
+        "--inherit/--no-inherit",
+        default=True,
+        help="PATH HOME LANG USER SHELL TERM from here (default) or from the daemon.",
+    ),
+    click.option("-l", "--label", multiple=True, metavar="K=V", help="A word to find it by."),
+    click.option("--adapter", metavar="NAME", default=None, help="How to talk to it: command, jsonl."),
+    click.option("--goal", metavar="TEXT", default=None, help="What it is to achieve."),
+    click.option("--restart", type=click.Choice(list(RESTARTS)), default=None, help="When to start it again."),
+    click.option("--max-restarts", type=click.IntRange(min=0), default=None, help="Within the window."),
+    click.option("--restart-window", metavar="TIME", default=None, help="The window, such as 60s."),
+    click.option("--backoff", metavar="MIN..MAX", default=None, help="Waits before restarts, or off."),
+    click.option("--stop-signal", metavar="NAME", default=None, help="Asks it to stop; default TERM."),
+    click.option("--grace", metavar="TIME", default=None, help="Between asking and killing."),
+    click.option(
+        "--success-exit-code",
+        type=click.IntRange(0, 255),
+        multiple=True,
+        metavar="N",
+        help="Counts as success besides 0.",
+    ),
+    click.option("--wall-time", metavar="TIME", default=None, help="Limit of one run."),
+    click.option("--idle", metavar="TIME", default=None, help="Limit of silence."),
+    click.option("--max-output", metavar="SIZE", default=None, help="Limit of output of one run."),
+    click.option("--memory", metavar="SIZE", default=None, help="Limit of its process tree."),
+    click.option("--cpus", type=click.FloatRange(min=0), default=None, help="Limit; 1.5 is one and a half."),
+    click.option("--pids", type=click.IntRange(min=1), default=None, help="Limit of its processes."),
+    click.option("--stdin", type=click.Choice(list(STDINS)), default=None, help="Its standard input."),
+    click.option("--capture", type=click.Choice(list(CAPTURES)), default=None, help="How output is caught."),
+    click.option("--merge-stderr", is_flag=True, help="Standard error into standard output."),
+    click.argument("command", nargs=-1, type=click.UNPROCESSED),
+)
+
+
+def spec_options(function: F) -> F:
+    """Add the options; the function takes them as keywords and passes them to `spec_from`."""
+    for option in reversed(_OPTIONS):
+        function = option(function)
+    return function
+
+
+def spec_from(options: SpecOptions) -> pb.AgentSpec:
+    """The spec that the options (and a spec file) ask for. Raises Complaint."""
+    base = agent_file(read_document(options.file)) if options.file else pb.AgentSpec()
+    return spec_of(options, base=base, env=os.environ, here=os.getcwd())

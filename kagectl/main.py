@@ -1,0 +1,126 @@
+"""kagectl: argv to exit code. Errors become one line here and nowhere else."""
+
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+
+import click
+
+from kagectl.client.failures import ClientError
+from kagectl.errors import INTERRUPTED, USAGE, Complaint, Ended, exit_code_of, told
+from kagectl.session import Session
+from kagectl.verb import Entry, LazyGroup
+
+_COMMANDS = "kagectl.commands"
+
+_SECTIONS = {
+    "Every day": {
+        "run": Entry(f"{_COMMANDS}.spawn:run", "Start an agent, follow its output, exit with its code."),
+        "ps": Entry(f"{_COMMANDS}.listing:ps", "Agents that run; -a: all."),
+        "logs": Entry(f"{_COMMANDS}.logs:logs", "Output of an agent; -f: and on as it comes."),
+    },
+    "Things": {
+        "agent": Entry(f"{_COMMANDS}.agent:agent", "Spawn, watch, stop and talk to agents."),
+        "approval": Entry(f"{_COMMANDS}.approval:approval", "Questions that agents ask before they act."),
+        "event": Entry(f"{_COMMANDS}.event:event", "The journal: everything that ever happened."),
+        "tree": Entry(f"{_COMMANDS}.tree:tree", "Supervision trees."),
+        "daemon": Entry(f"{_COMMANDS}.daemon:daemon", "kaged itself."),
+    },
+    "This program": {
+        "version": Entry(f"{_COMMANDS}.version:version", "Releases of kagectl and kaged."),
+        "completion": Entry(f"{_COMMANDS}.completion:completion", "Completion for bash, zsh or fish."),
+    },
+}
+
+
+@click.command(
+    cls=LazyGroup,
+    name="kagectl",
+    sections=_SECTIONS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    examples="""
+kagectl run -- make test          run it under kaged, see its output, get its exit code
+kagectl run -d --name fix -- claude -p 'fix the tests'
+kagectl ps                        what runs
+kagectl logs -f fix               its output, live
+kagectl event watch --agent fix   its facts, live
+kagectl agent stop fix            end it and everything it started
+
+Exit codes: 0 done · 1 the agent failed · 2 wrong usage · 3 not found · 4 no daemon, or it cannot answer ·
+5 refused · 130 interrupted. `run` exits with the agent's own code; 128 + n after signal n.
+""",
+)
+@click.pass_context
+def cli(context: click.Context) -> None:
+    """Talk to kaged, the service that owns your coding agents.
+
+    An agent is named by its id, the start of its id, or its name.
+    """
+    context.ensure_object(Session)
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Do what `arguments` (default: the process's own) ask for; the exit code."""
+    try:
+        cli.main(args=arguments, prog_name="kagectl", standalone_mode=False, obj=Session())
+        sys.stdout.flush()
+    except Ended as end:
+        return end.exit_code
+    except BrokenPipeError:
+        sys.stderr.close()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 128 + signal.SIGPIPE
+    except (KeyboardInterrupt, click.Abort):
+        return INTERRUPTED
+    except (ClientError, Complaint, click.ClickException) as error:
+        if os.environ.get("KAGE_DEBUG"):
+            traceback.print_exc()
+        return _complain(error)
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except Exception as error:  # noqa: BLE001 - the last line: no traceback ever reaches a person
+        if os.environ.get("KAGE_DEBUG"):
+            traceback.print_exc()
+        kind = type(error).__name__
+        click.echo(f"kagectl: {kind}: {error} — this is a bug; KAGE_DEBUG=1 shows where", err=True)
+        return 70
+    return 0
+
+
+def _complain(error: ClientError | Complaint | click.ClickException) -> int:
+    match error:
+        case ClientError():
+            click.echo(f"kagectl: {told(error)}", err=True)
+            return exit_code_of(error)
+        case Complaint():
+            line = f"{error.message} — {error.hint}" if error.hint else error.message
+            click.echo(f"kagectl: {line}", err=True)
+            return error.exit_code
+        case click.exceptions.NoArgsIsHelpError():
+            error.show()
+            return USAGE
+        case click.UsageError() if error.ctx is not None:
+            path = error.ctx.command_path
+            click.echo(f"kagectl: {error.format_message()} — {path} --help tells more", err=True)
+            return USAGE
+        case _:
+            click.echo(f"kagectl: {error.format_message()}", err=True)
+            return USAGE
+
+
+def main() -> None:
+    """The console script."""
+    code = run()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        pass
+    # Skips the tear-down of gRPC's threads and of the interpreter: 10 ms that nobody needs.
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    main()
