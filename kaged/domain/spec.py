@@ -18,6 +18,7 @@ Capture = Literal["pipe", "file", "pty"]
 Violation = tuple[str, str]
 
 MAX_ARGUMENTS_BYTES: Final = 128 << 10
+DEFAULT_BACKOFF: Final = Backoff(base_s=0.5, max_s=60, healthy_after_s=30)
 _NAME_LETTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_.")
 _EMPTY: Final[Mapping[str, str]] = MappingProxyType({})
 
@@ -42,7 +43,7 @@ class RestartPolicy:
     type: RestartType = "temporary"
     intensity: int = 5
     period_s: float = 60
-    backoff: Backoff | None = Backoff(base_s=0.5, max_s=60, healthy_after_s=30)
+    backoff: Backoff | None = DEFAULT_BACKOFF
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +94,7 @@ def name_problem(name: str) -> str:
 
 
 def violations(spec: AgentSpec, adapters: Mapping[str, object], enforceable: frozenset[str]) -> Iterator[Violation]:
-    """Everything that is wrong with a spec: (field path, what). `enforceable` names the limits this machine can hold."""
+    """All that is wrong with a spec: (field path, what). `enforceable` names the limits that this machine can hold."""
     if problem := name_problem(spec.name):
         yield "spec.name", problem
     if spec.adapter not in adapters:

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Final
 
 from kaged.domain.errors import Broken, Unavailable
-from kaged.executors.records import ExecFailed, Exited, Meta, NotStarted, RunSpec
+from kaged.domain.run_records import ExecFailed, Exited, Meta, NotStarted, RunSpec
 from kaged.executors.run_folder import RunFolder
 
 # What the loader of a shared libpython and `systemd-run --user` need; the agent's environment is in the spec.

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from kaged.domain.errors import AlreadyExists, Bug, Precondition, Unavailable
-from kaged.executors.records import (
+from kaged.domain.run_records import (
     AgentRecord,
     Channel,
     ExitRecord,

@@ -15,9 +15,7 @@ from typing import TypeVar, Unpack
 
 from typing_extensions import TypedDict
 
-from kaged.executors.local import Launched, LocalExecutor, install_shim
-from kaged.executors.process_table import ProcessTable, kill_carriers
-from kaged.executors.records import (
+from kaged.domain.run_records import (
     Channel,
     ExitRecord,
     Order,
@@ -26,6 +24,8 @@ from kaged.executors.records import (
     TerminalSize,
     order_line,
 )
+from kaged.executors.local import Launched, LocalExecutor, install_shim
+from kaged.executors.process_table import ProcessTable, kill_carriers
 from kaged.executors.run_folder import Liveness, RunFolder
 
 T = TypeVar("T")

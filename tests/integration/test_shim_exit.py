@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from kaged.domain.errors import AlreadyExists
+from kaged.domain.run_records import ExecFailed, Exited, NotStarted, RunSpec, StopOrder
 from kaged.executors.local import LaunchFailed
 from kaged.executors.process_table import boot_id
-from kaged.executors.records import ExecFailed, Exited, NotStarted, RunSpec, StopOrder
 from kaged.executors.run_folder import Liveness, RunFolder
 from tests.fakes.runs import DEADLINE_S, Runs, alive, eventually, python
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kaged.executors.records import Exited, ResizeOrder, SignalOrder, StopOrder, TerminalSize
+from kaged.domain.run_records import Exited, ResizeOrder, SignalOrder, StopOrder, TerminalSize
 from tests.fakes.runs import Runs, eventually, python
 
 pytestmark = pytest.mark.integration

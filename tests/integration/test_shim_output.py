@@ -8,7 +8,7 @@ from typing import get_args
 
 import pytest
 
-from kaged.executors.records import Exited, RunSpec
+from kaged.domain.run_records import Exited, RunSpec
 from tests.fakes.runs import Runs, alive, eventually, python
 
 pytestmark = pytest.mark.integration

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from kaged.domain.run_records import Exited, SignalOrder, StopOrder
 from kaged.executors.daemon_lock import DaemonLock
 from kaged.executors.process_table import ProcessTable
-from kaged.executors.records import Exited, SignalOrder, StopOrder
 from tests.fakes.runs import Run, Runs, alive, eventually, python
 
 pytestmark = pytest.mark.integration
@@ -107,7 +107,8 @@ def test_a_tree_that_forks_without_end_cannot_outrun_the_kill(runs: Runs) -> Non
 
 
 def test_a_paused_agent_hears_the_stop(runs: Runs) -> None:
-    run = runs.start(["sh", "-c", "trap 'exit 4' TERM; echo up; while :; do sleep 0.01; done"])
+    code = "import signal, sys; signal.signal(15, lambda *_: sys.exit(4)); print('up', flush=True); signal.pause()"
+    run = runs.start(python(code))
     run.wait_output(b"up")
     run.order(SignalOrder(signal=signal.SIGSTOP))
     pid = run.agent_pid()

@@ -1,0 +1,75 @@
+"""What an adapter can hear from an agent, and what it gives back for a piece of output. Pure."""
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+SignalKind = Literal[
+    "session.started",
+    "turn.started",
+    "turn.ended",
+    "message",
+    "thinking",
+    "plan",
+    "tool.started",
+    "tool.finished",
+    "usage",
+    "progress",
+    "error",
+    "log",
+    "unknown",
+    "garbled",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """Something that the agent said or did. Stored as an event of type `signal.{kind}`."""
+
+    kind: SignalKind
+    text: str = ""
+    data_json: str = ""
+    tool: str = ""
+    call: str = ""
+    outcome: str = ""
+    turn: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_microusd: int = 0
+    native_session: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """The agent asks before it acts (`action`) or wants to know something (`question`). `key` is its own."""
+
+    key: str
+    kind: Literal["action", "question"] = "action"
+    title: str = ""
+    tool: str = ""
+    data_json: str = ""
+    why: str = ""
+    timeout_s: float = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unask:
+    """The agent does not want the answer to this key any more."""
+
+    key: str
+
+
+Signal: TypeAlias = Heard | Ask | Unask
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fed:
+    """What came of a piece of output.
+
+    `consumed` bytes of it are turned into signals and will not be seen again; the rest comes back with what
+    follows it. `state` is what the adapter must remember, at most 8 KiB. `sends` go to the agent's input.
+    """
+
+    state: bytes
+    consumed: int
+    signals: tuple[Signal, ...] = ()
+    sends: bytes = b""

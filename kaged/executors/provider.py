@@ -1,0 +1,92 @@
+"""The executor, watch and sampler as the runtime's ports see them: by run id, under one runs folder."""
+
+from pathlib import Path
+from typing import Final
+
+from kaged.domain.run_records import RunSpec
+from kaged.executors.local import Launched, LocalExecutor
+from kaged.executors.process_table import ProcessTable, Usage, kill_carriers
+from kaged.executors.run_folder import Liveness, RunFolder, empty_trash, list_runs
+from kaged.executors.watch import FolderWatch, watch_folders
+
+
+class Folder(RunFolder):
+    """A run folder with the questions that the runtime asks."""
+
+    __slots__ = ()
+
+    def exists(self) -> bool:
+        return self.path.is_dir()
+
+    def held(self) -> bool:
+        return self.is_alive() is Liveness.HELD
+
+    def input_size(self) -> int:
+        return self._size("in.log")
+
+    def orders_size(self) -> int:
+        return self._size("ctl.log")
+
+    def _size(self, name: str) -> int:
+        try:
+            return (self.path / name).stat().st_size
+        except FileNotFoundError:
+            return 0
+
+
+class LocalRuns:
+    """Runs as plain children under a folder. Limits that need cgroups are not enforced here."""
+
+    enforces: Final = frozenset(("wall_time_s", "idle_s", "output_bytes"))
+
+    def __init__(self, runs_dir: Path, shim: Path) -> None:
+        runs_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._dir = runs_dir
+        self._local = LocalExecutor(shim)
+
+    def launch(self, run: str, spec: RunSpec) -> Launched:
+        return self._local.launch(self.folder(run), spec)
+
+    def folder(self, run: str) -> Folder:
+        return Folder(self._dir / run)
+
+    def runs(self) -> list[str]:
+        return [folder.run_id for folder in list_runs(self._dir)]
+
+    def kill_leftovers(self, run: str) -> list[int]:
+        return kill_carriers(run)
+
+    def empty_trash(self) -> None:
+        empty_trash(self._dir)
+
+
+class RunWatch:
+    """`FolderWatch` by run id."""
+
+    def __init__(self, runs_dir: Path) -> None:
+        self._dir = runs_dir
+        self._watch: FolderWatch = watch_folders()
+
+    def add(self, run: str) -> None:
+        self._watch.add(self._dir / run)
+
+    def remove(self, run: str) -> None:
+        self._watch.remove(self._dir / run)
+
+    def fileno(self) -> int | None:
+        return self._watch.fileno()
+
+    def changed(self) -> tuple[set[str], bool]:
+        changes = self._watch.read()
+        return {folder.name for folder, _ in changes.names}, changes.look_everywhere
+
+    def close(self) -> None:
+        self._watch.close()
+
+
+class ProcSampler:
+    """Reads /proc once for all runs."""
+
+    def sample(self, shims: list[tuple[int, int]]) -> list[Usage | None]:
+        table = ProcessTable.read()
+        return [table.usage(pid, ticks) for pid, ticks in shims]

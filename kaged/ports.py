@@ -1,0 +1,161 @@
+"""Every seam of the daemon in one file: what runtime needs from adapters and executors. Pure declarations."""
+
+from pathlib import Path
+from typing import ClassVar, Literal, Protocol
+
+from kaged.domain.orders import Order
+from kaged.domain.run_records import AgentRecord, Channel, ExitRecord, Meta, RunSpec, SealedRecord
+from kaged.domain.signals import Fed
+
+
+class Adapter(Protocol):
+    """How to talk to one kind of agent: bytes to signals and back. Stateless itself; pure; never raises on output."""
+
+    name: ClassVar[str]
+    listens: ClassVar[bool]  # False: output is only recorded, `feed` is never called
+    default_stdin: ClassVar[Literal["null", "pipe"]]
+
+    def feed(self, state: bytes, data: bytes, *, final: bool) -> Fed:
+        """Understand more standard output. `state` is b"" at first; `final`: nothing will follow."""
+
+    def answer(self, key: str, outcome: Literal["approved", "denied", "expired"], note: str) -> bytes:
+        """The bytes that tell the agent how its question was answered. Deterministic."""
+
+
+class RunFolder(Protocol):
+    """The daemon's half of one run's folder (docs/shim-protocol.md). Synchronous, quick, safe to repeat."""
+
+    @property
+    def path(self) -> Path:
+        """Where it is."""
+
+    def exists(self) -> bool:
+        """Whether there is such a folder."""
+
+    def held(self) -> bool:
+        """Whether a shim lives. Raises Unavailable when that cannot be told: unknown is never dead."""
+
+    def cancel(self) -> bool:
+        """Make sure that no shim gets past its gate any more."""
+
+    def read_meta(self) -> Meta | None:
+        """The shim, once it is ready."""
+
+    def read_agent(self) -> AgentRecord | None:
+        """The agent's process, once exec worked."""
+
+    def read_exit(self) -> ExitRecord | None:
+        """How the agent ended, once it did."""
+
+    def read_sealed(self) -> SealedRecord | None:
+        """The final sizes, once nobody can write any more."""
+
+    def spool_size(self, channel: Channel) -> int:
+        """Bytes captured so far."""
+
+    def read_spool(self, channel: Channel, offset: int, max_bytes: int) -> bytes:
+        """Captured bytes from an offset."""
+
+    def input_size(self) -> int:
+        """Bytes in the input log."""
+
+    def orders_size(self) -> int:
+        """Bytes in the control log."""
+
+    def write_input(self, offset: int, data: bytes) -> int:
+        """Put input at its place."""
+
+    def close_input(self, total_bytes: int) -> None:
+        """Let the input end after so many bytes."""
+
+    def write_order(self, offset: int, n: int, order: Order) -> int:
+        """Put an order at its place."""
+
+    def forget_spec(self) -> None:
+        """Drop the secrets."""
+
+    def remove(self) -> None:
+        """Delete it."""
+
+
+class Launched(Protocol):
+    """A shim that this daemon started."""
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+
+    def wait_ready(self, timeout_s: float) -> Meta:
+        """Wait until it stands at the gate."""
+
+    def open_gate(self) -> None:
+        """Let the agent start."""
+
+    def abandon(self) -> None:
+        """Close the gate."""
+
+    def reap(self) -> int | None:
+        """Collect it if it has ended."""
+
+
+class Executor(Protocol):
+    """A way to run a child. Calls may block for milliseconds: made in a thread."""
+
+    enforces: frozenset[str]
+
+    def launch(self, run: str, spec: RunSpec) -> Launched:
+        """Make the run's folder and start its shim, which waits at the gate."""
+
+    def folder(self, run: str) -> RunFolder:
+        """The folder of a run, whether it is there or not."""
+
+    def runs(self) -> list[str]:
+        """Ids of all run folders."""
+
+    def kill_leftovers(self, run: str) -> list[int]:
+        """SIGKILL what still carries the run's id after its shim died. Returns whom it hit."""
+
+    def empty_trash(self) -> None:
+        """Finish removals that a crash interrupted."""
+
+
+class Watch(Protocol):
+    """Tells which runs changed on disk."""
+
+    def add(self, run: str) -> None:
+        """Watch a run."""
+
+    def remove(self, run: str) -> None:
+        """Stop watching it."""
+
+    def fileno(self) -> int | None:
+        """Readable when there is something to tell; None: this system needs polling."""
+
+    def changed(self) -> tuple[set[str], bool]:
+        """Runs that changed since the last call, and whether changes were lost (look at all)."""
+
+    def close(self) -> None:
+        """Let go."""
+
+
+class TreeUsage(Protocol):
+    """What one run's processes cost."""
+
+    @property
+    def processes(self) -> int:
+        """How many live."""
+
+    @property
+    def cpu_s(self) -> float:
+        """CPU seconds so far."""
+
+    @property
+    def rss_bytes(self) -> int:
+        """Resident memory."""
+
+
+class Sampler(Protocol):
+    """Looks at all processes of the machine at once."""
+
+    def sample(self, shims: list[tuple[int, int]]) -> list[TreeUsage | None]:
+        """For each (shim pid, start ticks) what its tree costs now; None: not known."""
