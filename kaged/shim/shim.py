@@ -463,6 +463,7 @@ class Shim:
         self.inputs = -1
         self.in_consumed = 0
         self.feed_blocked = False
+        self.rung = self.input_due = True  # what was written before we came counts like what rings later
         self.stopped_by: str | None = None
         self.kill_at: float | None = None
         self.kill_until: float | None = None
@@ -538,19 +539,34 @@ class Shim:
     # -- the loop --
 
     def run(self) -> None:
-        more = True
+        """Turn until the run is sealed. A surprise costs a pause, never the agent its parent."""
         while True:
-            now = time.monotonic()
-            self.settle_exec()
-            if self.exec_status < 0:
-                self.obey()
-            more = self.move(now)
-            self.reap(now)
-            self.enforce(now)
-            self.write_records(now)
-            if (self.childless or self.given_up) and self.drained(now):
-                return
-            self.wait(0.0 if more else None)
+            try:
+                if self.turn():
+                    return
+            except Exception as error:
+                log(f"{type(error).__name__}: {error}")
+                time.sleep(DISK_RETRY_S)
+
+    def turn(self) -> bool:
+        """Everything there is to do now, then a sleep. True: the run is sealed."""
+        now = time.monotonic()
+        self.settle_exec()
+        if self.rung and self.exec_status < 0:
+            self.obey()
+            self.rung = False
+        more = False
+        for pump in self.pumps:
+            more = pump.step(now) or more
+        if self.input_due:
+            self.input_due = self.push_input()
+        self.reap(now)
+        self.enforce(now)
+        self.write_records(now)
+        if (self.childless or self.given_up) and self.drained(now):
+            return True
+        self.wait(0.0 if more or self.input_due else None)
+        return False
 
     def wait(self, timeout_s: float | None) -> None:
         """Sleep until a file descriptor or the next deadline needs us."""
@@ -571,12 +587,14 @@ class Shim:
         if self.feed >= 0 and self.feed_blocked:
             events = select.POLLOUT | (select.POLLIN if self.feed_is_tty and self.pumps[0].wants_read() else 0)
             poll.register(self.feed, events)
-        if timeout_s is None:
-            deadlines = [moment - now for moment in due if moment is not None]
-            if deadlines:
-                timeout_s = max(0.0, min(deadlines))
-        poll.poll(None if timeout_s is None else int(timeout_s * 1000) + (1 if timeout_s else 0))
-        for fd in (self.bell, self.wake):
+        if timeout_s is None and (left := [moment - now for moment in due if moment is not None]):
+            timeout_s = max(0.001, min(left))
+        ready = {fd for fd, _ in poll.poll(None if timeout_s is None else timeout_s * 1000)}
+        if self.bell in ready:
+            self.rung = self.input_due = True
+        if self.feed in ready:
+            self.input_due = True
+        for fd in ready & {self.bell, self.wake}:
             try:
                 while len(posix.read(fd, 512)) == 512:
                     pass
@@ -595,22 +613,10 @@ class Shim:
         self.exec_status = -1
         if report:
             stage, number = report.decode().split()
-            self.exec_failure = {
-                "stage": stage,
-                "errno": int(number),
-                "strerror": posix.strerror(int(number)),
-                "cwd_missing": stage == "cwd",
-            }
+            self.exec_failure = exec_failure(stage, int(number))
         elif (ticks := start_ticks(self.agent)) or not LINUX:
             found = {"pid": self.agent, "start_ticks": ticks, "session": self.agent}
             self.record("agent.json", found | moment())
-
-    def move(self, now: float) -> bool:
-        """Output to the spools, input to the agent. True: there is more to do at once."""
-        more = False
-        for pump in self.pumps:
-            more = pump.step(now) or more
-        return self.push_input() or more
 
     def push_input(self) -> bool:
         """in.log -> stdin. The place in the file is all the state there is: a repeated write of the daemon at
@@ -810,8 +816,9 @@ class Shim:
     def drained(self, now: float) -> bool:
         """Nobody of the tree is left to write. Take what the pipes still hold, then seal."""
         for pump in self.pumps:
-            while pump.step(now):
-                pass
+            for _ in range(16):  # a full pipe is one step; a stranger who holds it and writes on may not hold us
+                if not pump.step(now):
+                    break
         stuck = [pump for pump in self.pumps if pump.pending]
         if stuck and not all(pump.error not in FULL and now - self.childless_at > SPOOL_GIVE_UP_S for pump in stuck):
             return False
@@ -870,6 +877,11 @@ class Shim:
 
 def moment() -> dict[str, object]:
     return {"wall_us": wall_us(), "boottime_ns": boottime_ns(), "boot_id": boot_id()}
+
+
+def exec_failure(stage: str, number: int) -> dict[str, object]:
+    words = posix.strerror(number)
+    return {"stage": stage, "errno": number, "strerror": words, "cwd_missing": stage == "cwd"}
 
 
 def sealed_record(
@@ -1071,7 +1083,14 @@ def main(argv: list[str]) -> int:
         not_started(spec.run_id, "cancelled", folder)
         return 0
     shim = Shim(spec, folder)
-    shim.spawn()
+    try:
+        shim.spawn()
+    except OSError as error:  # no process, descriptor or terminal left on this machine
+        found: dict[str, object] = {"kind": "exec_failed", "run_id": spec.run_id, "stopped_by": None}
+        found |= exec_failure("fork", error.errno or errno.EAGAIN)
+        write_record("exit.json", found | moment(), folder)
+        write_record("sealed.json", sealed_record(spec.run_id), folder)
+        return 0
     shim.run()
     return 0
 
