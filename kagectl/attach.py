@@ -5,6 +5,7 @@ terminal is put into raw mode while attached, always restored, and its size goes
 Ctrl-P Ctrl-Q leaves; the agent goes on.
 """
 
+import contextlib
 import os
 import select
 import signal
@@ -50,10 +51,8 @@ class Terminal:
         self._before = signal.signal(signal.SIGWINCH, resized)
 
     def _resize(self, client: Client, agent: str) -> None:
-        try:
+        with contextlib.suppress(ClientError):  # it has ended; what follows says so
             client.call(RESIZE_TERMINAL, pb.ResizeTerminalRequest(agent=agent, size=self.size()))
-        except ClientError:
-            pass  # it has ended; what follows says so
 
     def leave(self) -> None:
         """The terminal as it was."""

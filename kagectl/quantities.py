@@ -37,7 +37,8 @@ def size_bytes(text: str, *, what: str = "a size") -> int:
         raise Complaint(f"{what} looks like 64MiB, 512M, 2GB or 4096, not {text!r}")
     number, unit, binary, byte = found.groups()
     base = 1000 if byte and not binary and unit else 1024
-    return round(float(number) * base ** _POWERS[unit.lower()])
+    scale: int = base ** _POWERS[unit.lower()]
+    return round(float(number) * scale)
 
 
 def pair(text: str, *, what: str) -> tuple[str, str]:

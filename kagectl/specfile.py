@@ -127,15 +127,18 @@ def choice(choices: Mapping[str, T]) -> Callable[[object, str], T]:
 
 def agent_spec(table: Table) -> pb.AgentSpec:
     """The settings of one agent. Does not close the table: a tree's child has more keys beside these."""
+    nothing: dict[str, str] = {}
+    no_words: list[str] = []
+    no_codes: list[int] = []
     spec = pb.AgentSpec(
         name=table.take("name", text, ""),
         adapter=table.take("adapter", text, ""),
-        command=table.take("command", lambda value, path: words(value, what=path), ()),
+        command=table.take("command", lambda value, path: words(value, what=path), no_words),
         working_directory=table.take("cwd", text, ""),
-        environment=table.take("env", _texts, {}),
-        secret_environment=table.take("secrets", _texts, {}),
-        labels=table.take("labels", _texts, {}),
-        success_exit_codes=table.take("success_exit_codes", _codes, []),
+        environment=table.take("env", _texts, nothing),
+        secret_environment=table.take("secrets", _texts, nothing),
+        labels=table.take("labels", _texts, nothing),
+        success_exit_codes=table.take("success_exit_codes", _codes, no_codes),
         stdin=table.take("stdin", choice(STDINS), pb.STDIN_MODE_UNSPECIFIED),
         capture=table.take("capture", choice(CAPTURES), pb.CAPTURE_MODE_UNSPECIFIED),
         merge_stderr=table.take("merge_stderr", flag, False),

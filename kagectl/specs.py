@@ -7,7 +7,7 @@ found there; everything else of the environment stays out unless it is named.
 import json
 import os
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kagectl.errors import Complaint
@@ -180,10 +180,7 @@ def read_document(path: str) -> dict[str, object]:
     """A TOML or JSON file as a dictionary; JSON when the name ends in `.json`."""
     text = read_text(path)
     try:
-        if path.endswith(".json"):
-            data = json.loads(text)
-        else:
-            data = tomllib.loads(text)
+        data: object = json.loads(text) if path.endswith(".json") else tomllib.loads(text)
     except ValueError as error:
         raise Complaint(f"{path}: {error}") from None
     if not isinstance(data, dict):
@@ -191,7 +188,7 @@ def read_document(path: str) -> dict[str, object]:
     return data
 
 
-def words(found: object, *, what: str) -> Sequence[str]:
+def words(found: object, *, what: str) -> list[str]:
     """A list of texts out of a document."""
     if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
         raise Complaint(f"{what} must be a list of texts")

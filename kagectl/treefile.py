@@ -39,7 +39,8 @@ def _supervisor(table: Table, here: str) -> pb.SupervisorSpec:
     intensity = table.take("intensity", whole, -1)
     if intensity >= 0:
         spec.intensity = intensity
-    for index, child in enumerate(table.take("children", _children, [])):
+    no_children: list[object] = []
+    for index, child in enumerate(table.take("children", _children, no_children)):
         spec.children.append(_child(Table(child, path=f"{table.at('children')}[{index}]"), here))
     return spec
 

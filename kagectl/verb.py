@@ -6,7 +6,7 @@ it is called, so `kagectl ps` does not pay for `kagectl tree`. The shared option
 """
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, cast
 
 import click
@@ -119,7 +119,7 @@ class LazyGroup(click.Group):
 
 
 def _option_section(
-    context: click.Context, formatter: click.HelpFormatter, title: str, params: list[click.Parameter | None]
+    context: click.Context, formatter: click.HelpFormatter, title: str, params: Sequence[click.Parameter | None]
 ) -> None:
     records = [record for param in params if param and (record := param.get_help_record(context))]
     if records:

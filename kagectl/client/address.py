@@ -76,10 +76,7 @@ def find_address(wanted: str | None = None, *, env: Mapping[str, str] | None = N
 
 
 def _path_of(text: str) -> str:
-    if text.startswith("unix://"):
-        text = text.removeprefix("unix://")
-    else:
-        text = text.removeprefix("unix:")
+    text = text.removeprefix("unix:").removeprefix("//") if text.startswith("unix:") else text
     return os.path.abspath(os.path.expanduser(text)) if text else ""
 
 

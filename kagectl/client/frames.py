@@ -17,8 +17,12 @@ MAX_EVENT_BYTES = 1024 * 1024
 
 def varint(number: int) -> bytes:
     """A number in base 128, least significant first."""
-    if number < 0x80:
+    if number < len(_SMALL):
         return _SMALL[number]
+    return _varint(number)
+
+
+def _varint(number: int) -> bytes:
     parts = bytearray()
     while number > 0x7F:
         parts.append(number & 0x7F | 0x80)
@@ -27,7 +31,7 @@ def varint(number: int) -> bytes:
     return bytes(parts)
 
 
-_SMALL = tuple(bytes((number,)) for number in range(0x80))
+_SMALL = tuple(map(_varint, range(2048)))
 
 
 def field(number: int, data: bytes) -> bytes:
@@ -49,10 +53,10 @@ def _content_type(content_type: str, schema: str) -> bytes:
 
 def frame_event(
     *,
-    id: bytes,
+    event_id: bytes,
     occurred_us: int,
     stream: str,
-    type: str,
+    event_type: str,
     data: bytes,
     content_type: str = "application/json",
     schema: str = "",
@@ -65,14 +69,11 @@ def frame_event(
     traceparent: str = "",
     ignorable: bool = False,
 ) -> bytes:
-    """A NewEvent with a custom payload. `id`: 16 bytes of a UUIDv7; `occurred_us`: microseconds since 1970."""
-    meta = b"\x0a\x10" + id + _subject(stream, type) + b"\x21" + _FIXED64(occurred_us)
+    """A NewEvent with a custom payload. `event_id`: 16 bytes of a UUIDv7; `occurred_us`: microseconds since 1970."""
+    meta = b"\x0a\x10" + event_id + _subject(stream, event_type) + b"\x21" + _FIXED64(occurred_us)
     if version or agent or run or tags or correlation or causation or traceparent or ignorable:
         meta += _rare(version, agent, run, tags or {}, correlation, causation, traceparent, ignorable)
-    size = len(data)
-    payload = _content_type(content_type, schema)
-    if size:
-        payload += b"\x1a" + varint(size) + data
+    payload = _content_type(content_type, schema) + b"\x1a" + varint(len(data)) + data
     custom = b"\x0a" + varint(len(payload)) + payload
     return b"\x2a" + varint(len(meta)) + meta + b"\x32" + varint(len(custom)) + custom
 
@@ -104,6 +105,46 @@ def _rare(
     if ignorable:
         parts.append(b"\x60\x01")
     return b"".join(parts)
+
+
+@lru_cache(maxsize=4096)
+def _lead(stream: str, event_type: str, content_type: str) -> tuple[bytes, bytes, bytes]:
+    """What comes before the id, after it, and before the data: the same for every event of a kind."""
+    subject = _subject(stream, event_type) + b"\x21"
+    return b"\x2a" + varint(18 + len(subject) + 8) + b"\x0a\x10", subject, _content_type(content_type, "") + b"\x1a"
+
+
+def frame_alone(
+    event_id: bytes, occurred_us: int, stream: str, event_type: str, content_type: str, data: bytes
+) -> bytes:
+    """Field `groups` with one plain event in it: `frame_group([frame_event(...)])`, three times as fast."""
+    before, subject, kind = _lead(stream, event_type, content_type)
+    data_size = varint(len(data))
+    payload = len(kind) + len(data_size) + len(data)
+    payload_size = varint(payload)
+    body = 1 + len(payload_size) + payload
+    body_size = varint(body)
+    event = len(before) + 16 + len(subject) + 8 + 1 + len(body_size) + body
+    event_size = varint(event)
+    return b"".join(
+        (
+            b"\x12",
+            varint(1 + len(event_size) + event),
+            b"\x0a",
+            event_size,
+            before,
+            event_id,
+            subject,
+            _FIXED64(occurred_us),
+            b"\x32",
+            body_size,
+            b"\x0a",
+            payload_size,
+            kind,
+            data_size,
+            data,
+        )
+    )
 
 
 def frame_group(events: Iterable[bytes], checks: Sequence[bytes] = ()) -> bytes:

@@ -7,21 +7,39 @@ ids only grow, also when the clock steps back. Safe to call from several threads
 import os
 import threading
 import time
+from collections.abc import Iterator
+from struct import Struct
 
+_POOL = Struct(">64Q")
+_PACK = Struct(">QQ").pack
 _VARIANT = 0b10 << 62
-_VERSION = 7 << 76
 _CHANCE = (1 << 62) - 1
 _lock = threading.Lock()
 _last = 0
+_chances: Iterator[int] = iter(())
 
 
 def uuid7_bytes() -> bytes:
     """A new id: 16 bytes, greater than every id that this process made before."""
-    global _last
+    global _last, _chances
     with _lock:
-        _last = tick = max(time.time_ns() // 1_000_000 << 12, _last + 1)
-    chance = int.from_bytes(os.urandom(8), "big") & _CHANCE
-    return ((tick >> 12) << 80 | _VERSION | (tick & 0xFFF) << 64 | _VARIANT | chance).to_bytes(16, "big")
+        tick = time.time_ns() // 1_000_000 << 12
+        if tick <= _last:
+            tick = _last + 1
+        _last = tick
+        chance = next(_chances, None)
+        if chance is None:
+            _chances = iter(_POOL.unpack(os.urandom(_POOL.size)))
+            chance = next(_chances)
+    return _PACK((tick >> 12) << 16 | 0x7000 | tick & 0xFFF, _VARIANT | chance & _CHANCE)
+
+
+def _forget() -> None:
+    global _chances
+    _chances = iter(())
+
+
+os.register_at_fork(after_in_child=_forget)
 
 
 def uuid7() -> str:

@@ -15,9 +15,9 @@ from google.protobuf.message import Message
 
 from kagectl.client import channel as channels
 from kagectl.client.address import Address, read_token
-from kagectl.client.failures import ClientError, Unavailable, from_status
-from kagectl.client.ids import uuid7
+from kagectl.client.failures import Unavailable
 from kagectl.client.methods import Stream, Unary
+from kagectl.client.rescue import mark_repeatable, translated
 
 Q = TypeVar("Q", bound=Message)
 A = TypeVar("A", bound=Message)
@@ -94,7 +94,7 @@ class Client:
         except grpc.RpcError as error:
             raise translated(error) from None
         finally:
-            answers.cancel()
+            answers.cancel()  # type: ignore[no-untyped-call]  # the stubs left its types out
 
     def stream_bytes(self, method: Stream[Q, A], request: Q) -> Iterator[bytes]:
         """Like `stream`, but the answers as they arrived, undecoded: for programs that only pass them on."""
@@ -107,21 +107,4 @@ class Client:
         except grpc.RpcError as error:
             raise translated(error) from None
         finally:
-            answers.cancel()
-
-
-def mark_repeatable(request: Message) -> None:
-    """Give a mutating request its id, so that a repeat of it gets the first answer."""
-    if "request_id" in request.DESCRIPTOR.fields_by_name and not getattr(request, "request_id"):  # noqa: B009 - not every message has it
-        setattr(request, "request_id", uuid7())  # noqa: B010 - as above
-
-
-def translated(error: grpc.RpcError) -> ClientError:
-    """gRPC's exception as ours."""
-    if not isinstance(error, grpc.Call):
-        return ClientError(str(error), code="UNKNOWN")
-    details: bytes | None = None
-    for name, value in error.trailing_metadata() or ():
-        if name == "grpc-status-details-bin" and isinstance(value, bytes):
-            details = value
-    return from_status(error.code().name, error.details() or "", details)
+            answers.cancel()  # type: ignore[no-untyped-call]  # the stubs left its types out

@@ -55,10 +55,10 @@ def append(
         raise Complaint("the payload is missing", hint="--data TEXT, or pipe it in")
     payload = sys.stdin.buffer.read() if data is None else data.encode()
     event = frame_event(
-        id=uuid7_bytes(),
+        event_id=uuid7_bytes(),
         occurred_us=time.time_ns() // 1000,
         stream=stream,
-        type=type_,
+        event_type=type_,
         data=payload,
         content_type=content_type or _media_type(payload),
         schema=schema,

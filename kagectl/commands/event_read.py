@@ -2,6 +2,7 @@
 
 import time
 import uuid
+from collections.abc import Iterable
 
 import click
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -82,9 +83,11 @@ def list_events(
             limit=limit,
             head_only=head_only,
         )
-        found = (event for batch in client.stream(methods.READ_EVENTS, request) for event in batch.events)
+        found: Iterable[event_pb2.Event] = (
+            event for batch in client.stream(methods.READ_EVENTS, request) for event in batch.events
+        )
         if backwards and not reverse:
-            found = iter(sorted(found, key=lambda event: event.seq))
+            found = sorted(found, key=lambda event: event.seq)
         if session.output in ("json", "yaml"):
             show.many(session, list(found), str, sparse=True)
             return

@@ -19,7 +19,7 @@ from kagectl.session import Session
 from kagectl.verb import Verb
 from kaged.api.v1 import agent_service_pb2 as pb
 
-_NAMES = {name.removeprefix("AGENT_STATE_").lower(): number for name, number in pb.AgentState.items() if number}
+_NAMES = {name.removeprefix("AGENT_STATE_").lower(): name for name, number in pb.AgentState.items() if number}
 
 
 def _each(session: Session, names: tuple[str, ...], act: Callable[[Client, str], pb.Agent], done: str) -> None:
@@ -56,13 +56,13 @@ kagectl agent wait tests --for running --timeout 10s
 @click.pass_obj
 def wait(session: Session, agents: tuple[str, ...], states: tuple[str, ...]) -> None:
     """Wait until agents have ended, or for another state. Waits for ever unless --timeout says otherwise."""
-    wanted = [_NAMES[state] for state in states]
+    wanted = [pb.AgentState.Value(_NAMES[state]) for state in states]
     failed = False
 
     def act(client: Client, name: str) -> pb.Agent:
         nonlocal failed
         request = pb.WaitAgentRequest(agent=name)
-        request.states.extend(pb.AgentState.ValueType(number) for number in wanted)
+        request.states.extend(wanted)  # type: ignore[arg-type]  # Value() gives the enum's number
         agent = client.call(methods.WAIT_AGENT, request, timeout_s=session.timeout_s or 0).agent
         bad = agent.state in ENDED and agent.state != pb.AGENT_STATE_SUCCEEDED
         failed = failed or (bad and agent.state not in wanted)

@@ -40,7 +40,7 @@ kagectl agent spawn -f worker.toml
 @click.option("-q", "--quiet", is_flag=True, help="Print the id only.")
 @spec_options
 @click.pass_obj
-def spawn(session: Session, dry_run: bool, quiet: bool, **options: object) -> None:
+def spawn(session: Session, /, dry_run: bool, quiet: bool, **options: object) -> None:
     """Start an agent and return at once. Everything after -- is its command."""
     spec = spec_from(SpecOptions(**options))  # type: ignore[arg-type]  # click gives what the options declare
     with dial(session) as client:
@@ -75,6 +75,7 @@ Ctrl-C stops following, not the agent; --stop-on-interrupt makes it stop the age
 @click.pass_obj
 def run(
     session: Session,
+    /,
     detach: bool,
     remove: bool,
     interactive: bool,

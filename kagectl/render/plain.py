@@ -10,7 +10,7 @@ import base64
 import json
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
@@ -18,7 +18,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from kagectl.client.ids import shown
 
-Plain: TypeAlias = "str | int | float | bool | None | list[Plain] | dict[str, Plain]"
+Plain: TypeAlias = "str | int | float | bool | list[Plain] | dict[str, Plain] | None"
 
 _ID_FIELDS = ("kaged.api.v1.Meta.id", "kaged.api.v1.Meta.causation")
 
@@ -26,7 +26,8 @@ _ID_FIELDS = ("kaged.api.v1.Meta.id", "kaged.api.v1.Meta.causation")
 def plain(message: Message, *, sparse: bool = False) -> dict[str, Plain]:
     """The message as a dictionary of plain values, in the order of the proto."""
     values: dict[str, Plain] = {}
-    for field in message.DESCRIPTOR.fields:
+    for found in message.DESCRIPTOR.fields:
+        field = cast("FieldDescriptor", found)
         present = message.HasField(field.name) if field.has_presence else None
         value = getattr(message, field.name)
         if present is False:

@@ -1,0 +1,37 @@
+"""What both clients do around a call: make it repeatable, and turn gRPC's exception into ours."""
+
+from typing import Protocol, cast
+
+import grpc
+from google.protobuf.message import Message
+
+from kagectl.client.failures import ClientError, from_status
+from kagectl.client.ids import uuid7
+
+
+class _Failed(Protocol):
+    """What a failed call of either of gRPC's two APIs can tell."""
+
+    def code(self) -> grpc.StatusCode: ...
+    def details(self) -> str | None: ...
+    def trailing_metadata(self) -> "object": ...
+
+
+def mark_repeatable(request: Message) -> None:
+    """Give a mutating request its id, so that a repeat of it gets the first answer."""
+    field = request.DESCRIPTOR.fields_by_name.get("request_id")
+    if field is not None and not getattr(request, field.name):
+        setattr(request, field.name, uuid7())
+
+
+def translated(error: grpc.RpcError) -> ClientError:
+    """gRPC's exception as ours, with the details that the daemon sent."""
+    if not hasattr(error, "trailing_metadata"):
+        return ClientError(str(error), code="UNKNOWN")
+    failed = cast("_Failed", error)
+    details: bytes | None = None
+    pairs = failed.trailing_metadata() or ()
+    for name, value in cast("tuple[tuple[str, str | bytes], ...]", pairs):
+        if name == "grpc-status-details-bin" and isinstance(value, bytes):
+            details = value
+    return from_status(failed.code().name, failed.details() or "", details)
