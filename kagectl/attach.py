@@ -16,8 +16,8 @@ import tty
 from types import FrameType
 
 from kagectl.client.failures import ClientError
+from kagectl.client.line import Line
 from kagectl.client.methods.agents import RESIZE_TERMINAL, SEND_INPUT
-from kagectl.client.synchronous import Client
 from kaged.api.v1 import agent_service_pb2 as pb
 from kaged.api.v1 import spec_pb2
 
@@ -39,7 +39,7 @@ class Terminal:
         columns, rows = os.get_terminal_size(sys.stdin.fileno())
         return spec_pb2.TerminalSize(rows=rows, columns=columns)
 
-    def enter(self, client: Client, agent: str) -> None:
+    def enter(self, client: Line, agent: str) -> None:
         """Raw mode; changes of size are passed on from now on."""
         self._saved = termios.tcgetattr(sys.stdin.fileno())
         tty.setraw(sys.stdin.fileno())
@@ -50,7 +50,7 @@ class Terminal:
 
         self._before = signal.signal(signal.SIGWINCH, resized)
 
-    def _resize(self, client: Client, agent: str) -> None:
+    def _resize(self, client: Line, agent: str) -> None:
         with contextlib.suppress(ClientError):  # it has ended; what follows says so
             client.call(RESIZE_TERMINAL, pb.ResizeTerminalRequest(agent=agent, size=self.size()))
 
@@ -62,7 +62,7 @@ class Terminal:
             self._saved = None
 
 
-def feed_stdin(client: Client, agent: str, done: threading.Event, terminal: Terminal | None) -> None:
+def feed_stdin(client: Line, agent: str, done: threading.Event, terminal: Terminal | None) -> None:
     """Pass standard input on until it ends, the agent ends, or the person leaves."""
     source = sys.stdin.fileno()
     held = b""

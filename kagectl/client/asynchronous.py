@@ -27,7 +27,8 @@ from kagectl.client.frames import frame_alone, frame_event, frame_group
 from kagectl.client.ids import uuid7_bytes
 from kagectl.client.methods import Stream, Unary
 from kagectl.client.methods.events import READ_EVENTS, SUBSCRIBE_EVENTS
-from kagectl.client.rescue import mark_repeatable, translated
+from kagectl.client.repeatable import mark_repeatable
+from kagectl.client.rescue import translated
 from kaged.api.v1 import event_pb2
 from kaged.api.v1 import event_service_pb2 as pb
 

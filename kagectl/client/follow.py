@@ -10,15 +10,15 @@ from collections.abc import Iterator
 
 from kagectl.client.cursor import Cursor
 from kagectl.client.failures import Unavailable
+from kagectl.client.line import Line
 from kagectl.client.methods.events import SUBSCRIBE_EVENTS
-from kagectl.client.synchronous import Client
 from kaged.api.v1 import event_service_pb2 as pb
 
 _STEP_S = 0.2
 
 
 def follow(
-    client: Client, request: pb.SubscribeEventsRequest, *, patience_s: float = 60.0
+    client: Line, request: pb.SubscribeEventsRequest, *, patience_s: float = 60.0
 ) -> Iterator[pb.SubscribeEventsResponse]:
     """Messages from where `request` says, without end. Raises ClientError when it cannot go on."""
     cursor = Cursor(request)

@@ -9,8 +9,8 @@ import time
 from collections.abc import Iterator
 
 from kagectl.client.failures import Unavailable
+from kagectl.client.line import Line
 from kagectl.client.methods.agents import STREAM_LOGS
-from kagectl.client.synchronous import Client
 from kaged.api.v1 import agent_service_pb2 as pb
 
 _STEP_S = 0.2
@@ -45,7 +45,7 @@ class Seen:
         return bool(self._ends)
 
 
-def read_output(client: Client, request: pb.StreamLogsRequest, *, patience_s: float = 60.0) -> Iterator[pb.LogLine]:
+def read_output(client: Line, request: pb.StreamLogsRequest, *, patience_s: float = 60.0) -> Iterator[pb.LogLine]:
     """Lines or pieces, as `request` says. Ends where the daemon ends it: the agent has ended, or no `follow`."""
     seen = Seen()
     asked = pb.StreamLogsRequest()

@@ -1,12 +1,10 @@
-"""What both clients do around a call: make it repeatable, and turn gRPC's exception into ours."""
+"""gRPC's exception as ours, for both of its APIs."""
 
 from typing import Protocol, cast
 
 import grpc
-from google.protobuf.message import Message
 
 from kagectl.client.failures import ClientError, from_status
-from kagectl.client.ids import uuid7
 
 
 class _Failed(Protocol):
@@ -15,13 +13,6 @@ class _Failed(Protocol):
     def code(self) -> grpc.StatusCode: ...
     def details(self) -> str | None: ...
     def trailing_metadata(self) -> "object": ...
-
-
-def mark_repeatable(request: Message) -> None:
-    """Give a mutating request its id, so that a repeat of it gets the first answer."""
-    field = request.DESCRIPTOR.fields_by_name.get("request_id")
-    if field is not None and not getattr(request, field.name):
-        setattr(request, field.name, uuid7())
 
 
 def translated(error: grpc.RpcError) -> ClientError:

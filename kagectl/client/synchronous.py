@@ -17,7 +17,8 @@ from kagectl.client import channel as channels
 from kagectl.client.address import Address, read_token
 from kagectl.client.failures import Unavailable
 from kagectl.client.methods import Stream, Unary
-from kagectl.client.rescue import mark_repeatable, translated
+from kagectl.client.repeatable import mark_repeatable
+from kagectl.client.rescue import translated
 
 Q = TypeVar("Q", bound=Message)
 A = TypeVar("A", bound=Message)

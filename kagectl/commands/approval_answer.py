@@ -4,9 +4,9 @@ import click
 
 from kagectl import show
 from kagectl.client.failures import ClientError
+from kagectl.client.line import Line
 from kagectl.client.methods import approvals as methods
 from kagectl.client.methods.agents import GET_AGENT
-from kagectl.client.synchronous import Client
 from kagectl.connect import dial
 from kagectl.errors import Ended, exit_code_of, told
 from kagectl.render.approvals import approval_page, approval_table, state_cell
@@ -39,7 +39,7 @@ def list_approvals(session: Session, everything: bool, agent: str) -> None:
     )
 
 
-def _names(client: Client, ids: set[str]) -> dict[str, str]:
+def _names(client: Line, ids: set[str]) -> dict[str, str]:
     names: dict[str, str] = {}
     for agent in ids:
         try:

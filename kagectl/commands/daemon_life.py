@@ -8,10 +8,10 @@ from pathlib import Path
 import click
 
 from kagectl import show
-from kagectl.client.address import Address, find_address, probe, state_dir
+from kagectl.client.address import Address, find_address, state_dir
 from kagectl.client.failures import ClientError, Unavailable
 from kagectl.client.methods.daemon import GET_STATUS, SHUTDOWN
-from kagectl.client.synchronous import Client
+from kagectl.client.quick import QuickClient
 from kagectl.connect import dial
 from kagectl.errors import REFUSED, UNAVAILABLE, Complaint, Ended
 from kagectl.quantities import duration_s
@@ -84,9 +84,8 @@ def _failed(started: Detached, what: str) -> None:
 def _status(address: Address) -> pb.DaemonStatus | None:
     """The status, or None while nobody answers. Other errors (a wrong token) are for the person."""
     try:
-        probe(address)
-        with Client(address, timeout_s=2.0, patience_s=0.0) as client:
-            return client.call(GET_STATUS, pb.GetStatusRequest(), repeat=False).status
+        with QuickClient(address, timeout_s=2.0) as client:
+            return client.call(GET_STATUS, pb.GetStatusRequest(), repeat=True).status
     except Unavailable:
         return None
     except ClientError as error:

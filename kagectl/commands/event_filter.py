@@ -5,8 +5,8 @@ from typing import TypeVar
 
 import click
 
+from kagectl.client.line import Line
 from kagectl.client.methods.agents import GET_AGENT
-from kagectl.client.synchronous import Client
 from kaged.api.v1 import agent_service_pb2
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -33,7 +33,7 @@ def filter_options(function: F) -> F:
 
 
 def filter_text(
-    client: Client, filter_: str, types: tuple[str, ...], streams: tuple[str, ...], agents: tuple[str, ...]
+    client: Line, filter_: str, types: tuple[str, ...], streams: tuple[str, ...], agents: tuple[str, ...]
 ) -> str:
     """One filter that says it all. Asks the daemon for the ids of agents given by name."""
     ids = []

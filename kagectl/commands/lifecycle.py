@@ -9,8 +9,8 @@ import click
 
 from kagectl import show
 from kagectl.client.failures import ClientError
+from kagectl.client.line import Line
 from kagectl.client.methods import agents as methods
-from kagectl.client.synchronous import Client
 from kagectl.connect import dial
 from kagectl.errors import AGENT_FAILED, Complaint, Ended, exit_code_of, told
 from kagectl.quantities import duration_s
@@ -22,7 +22,7 @@ from kaged.api.v1 import agent_service_pb2 as pb
 _NAMES = {name.removeprefix("AGENT_STATE_").lower(): name for name, number in pb.AgentState.items() if number}
 
 
-def _each(session: Session, names: tuple[str, ...], act: Callable[[Client, str], pb.Agent], done: str) -> None:
+def _each(session: Session, names: tuple[str, ...], act: Callable[[Line, str], pb.Agent], done: str) -> None:
     agents: list[pb.Agent] = []
     code = 0
     with dial(session) as client:
@@ -59,7 +59,7 @@ def wait(session: Session, agents: tuple[str, ...], states: tuple[str, ...]) -> 
     wanted = [pb.AgentState.Value(_NAMES[state]) for state in states]
     failed = False
 
-    def act(client: Client, name: str) -> pb.Agent:
+    def act(client: Line, name: str) -> pb.Agent:
         nonlocal failed
         request = pb.WaitAgentRequest(agent=name)
         request.states.extend(wanted)  # type: ignore[arg-type]  # Value() gives the enum's number
@@ -90,7 +90,7 @@ def stop(session: Session, agents: tuple[str, ...], grace: str | None, signal_: 
     """End agents and everything they started. Final: they are not started again."""
     grace_s = None if grace is None else duration_s(grace, what="--grace")
 
-    def act(client: Client, name: str) -> pb.Agent:
+    def act(client: Line, name: str) -> pb.Agent:
         request = pb.StopAgentRequest(agent=name, signal=signal_, note=note, grace_s=grace_s)
         agent = client.call(methods.STOP_AGENT, request).agent
         if not wait_:
@@ -109,7 +109,7 @@ def stop(session: Session, agents: tuple[str, ...], grace: str | None, signal_: 
 def send_signal(session: Session, signal_: str, agents: tuple[str, ...], whole_tree: bool) -> None:
     """Send a signal (a name such as USR1, or a number)."""
 
-    def act(client: Client, name: str) -> pb.Agent:
+    def act(client: Line, name: str) -> pb.Agent:
         request = pb.SignalAgentRequest(agent=name, signal=signal_, whole_tree=whole_tree)
         return client.call(methods.SIGNAL_AGENT, request).agent
 
@@ -124,7 +124,7 @@ def restart(session: Session, agents: tuple[str, ...], grace: str | None) -> Non
     """Stop the run and start a new one; also starts an agent that has ended."""
     grace_s = None if grace is None else duration_s(grace, what="--grace")
 
-    def act(client: Client, name: str) -> pb.Agent:
+    def act(client: Line, name: str) -> pb.Agent:
         request = pb.RestartAgentRequest(agent=name, grace_s=grace_s)
         return client.call(methods.RESTART_AGENT, request).agent
 
@@ -149,7 +149,7 @@ def remove(session: Session, agents: tuple[str, ...], ended: bool, force: bool) 
     if ended:
         agents = tuple(_all_ended(session))
 
-    def act(client: Client, name: str) -> pb.Agent:
+    def act(client: Line, name: str) -> pb.Agent:
         if force:
             agent = client.call(methods.GET_AGENT, pb.GetAgentRequest(agent=name)).agent
             if agent.state not in ENDED:

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import click
 
 from kagectl import show
+from kagectl.client.line import Line
 from kagectl.client.methods.agents import GET_AGENT, LIST_AGENTS, WATCH_AGENTS
-from kagectl.client.synchronous import Client
 from kagectl.connect import dial
 from kagectl.render.agents import agent_page, agent_table
 from kagectl.session import Session
@@ -51,7 +51,7 @@ def _list(
     )
 
 
-def _pages(client: Client, request: pb.ListAgentsRequest) -> Iterator[pb.Agent]:
+def _pages(client: Line, request: pb.ListAgentsRequest) -> Iterator[pb.Agent]:
     while True:
         page = client.call(LIST_AGENTS, request)
         yield from page.agents

@@ -8,9 +8,9 @@ import click
 from kagectl import show
 from kagectl.attach import Terminal, feed_stdin
 from kagectl.client.failures import ClientError
+from kagectl.client.line import Line
 from kagectl.client.methods.agents import GET_AGENT, REMOVE_AGENT, SPAWN_AGENT, STOP_AGENT, WAIT_AGENT
 from kagectl.client.output import read_output
-from kagectl.client.synchronous import Client
 from kagectl.commands.logs import still_there, write_line
 from kagectl.commands.spec_options import spec_from, spec_options
 from kagectl.connect import dial
@@ -132,7 +132,7 @@ def exit_code(agent: pb.Agent) -> int:
     return int(outcome.exit_code) if outcome.exit_code > 0 else AGENT_FAILED
 
 
-def _follow(client: Client, session: Session, agent: pb.Agent, *, interactive: bool, terminal: Terminal | None) -> None:
+def _follow(client: Line, session: Session, agent: pb.Agent, *, interactive: bool, terminal: Terminal | None) -> None:
     done = threading.Event()
     if interactive:
         feeder = threading.Thread(target=feed_stdin, args=(client, agent.id, done, terminal), daemon=True)
@@ -152,7 +152,7 @@ def _follow(client: Client, session: Session, agent: pb.Agent, *, interactive: b
             terminal.leave()
 
 
-def _interrupted(client: Client, agent: pb.Agent, *, stop: bool) -> None:
+def _interrupted(client: Line, agent: pb.Agent, *, stop: bool) -> None:
     if not stop:
         now = _state_now(client, agent)
         if now is None or now.state not in (pb.AGENT_STATE_SUCCEEDED, pb.AGENT_STATE_FAILED):
@@ -167,7 +167,7 @@ def _interrupted(client: Client, agent: pb.Agent, *, stop: bool) -> None:
     raise Ended(INTERRUPTED)
 
 
-def _state_now(client: Client, agent: pb.Agent) -> pb.Agent | None:
+def _state_now(client: Line, agent: pb.Agent) -> pb.Agent | None:
     try:
         return client.call(GET_AGENT, pb.GetAgentRequest(agent=agent.id), timeout_s=2).agent
     except ClientError:
