@@ -20,6 +20,8 @@ from threading import Thread
 from time import perf_counter_ns
 from typing import Final, Protocol
 
+from google.protobuf.message import DecodeError
+
 from kaged.domain.errors import KageError, Precondition, Unavailable
 from kaged.store.door import leaf_of, reread
 from kaged.store.identities import Identities
@@ -31,6 +33,7 @@ from kaged.store.keys import (
     index_segment,
     leaves_row,
     pack_seq,
+    root_row,
     segment_of,
     segment_start,
     term,
@@ -42,7 +45,7 @@ from kaged.store.record import HEAD_BYTES, SHORT_TAGS, pack_head, varint
 from kaged.store.segments import Entry, SegmentBuilder, decode_postings
 
 FORMAT: Final = b"kage-store-1"
-_HEADS: Final = 32_768  # streams whose last revision is kept in memory; above what a segment and all in flight can hold
+_HEADS: Final = 32_768  # streams whose last revision is kept in memory, twice (see `_rotate_heads`)
 _SYNC_SAMPLES: Final = 2048
 
 
@@ -58,11 +61,21 @@ class CheckFailed(Precondition):
     reason = "CHECK_FAILED"
 
 
+class _Shared(asyncio.Future[None]):
+    """One future for all who wait for a commit, so that one of them cannot cancel it for the others.
+
+    A cancelled waiter hears of it when the commit is done: what it accepted cannot be taken back anyway.
+    """
+
+    def cancel(self, msg: object = None) -> bool:
+        return False
+
+
 @dataclass(slots=True)
 class _Pending:
+    done: _Shared
     entries: list[Entry] = field(default_factory=list)
-    rows: list[tuple[Family, bytes, bytes]] = field(default_factory=list)
-    done: "asyncio.Future[None] | None" = None
+    rows: list[tuple[Family, bytes, bytes | None]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -73,7 +86,12 @@ class Commit:
     frames: list[bytes]
     entries: list[Entry]
     took_ns: int
-    sealed: bool
+    roots: list[bytes]  # of the segments that it filled
+
+    @property
+    def sealed(self) -> bool:
+        """Whether it filled a segment."""
+        return bool(self.roots)
 
 
 class Listener(Protocol):
@@ -134,7 +152,10 @@ class Journal:
         self._builder = SegmentBuilder(sealed)
         self._frontier = self._sealed_frontier(sealed)
         tail = self._tail(segment_start(sealed))
+        # Last accepted revisions, in two generations; see `_rotate_heads`.
         self._heads: dict[str, int] = {}
+        self._old_heads: dict[str, int] = {}
+        self._old_heads_end = 0
         newest = store.scan("ids", b"\xff" * 11, limit=1, reverse=True)
         floor = int.from_bytes(newest[0][0][:6], "big") + 1 if newest else 0
         self.identities = Identities(store, floor)
@@ -148,27 +169,30 @@ class Journal:
         self.tail: deque[Entry] = deque(tail)
 
     def _sealed_frontier(self, sealed: int) -> Frontier:
-        frontier = Frontier()
-        start = b"S"
-        while frontier.size < sealed * SEGMENT:
-            rows = self.store.scan("audit", start, prefix=b"S", limit=64)
-            if not rows:
-                raise StoreCorrupt(f"hash rows are missing after seq {frontier.size}", hint="run `kaged fsck`")
-            for _, value in rows:
-                frontier.append_subtree(value[-32:], SEGMENT)
-                if frontier.size == sealed * SEGMENT:
+        frontier, segment = Frontier(), 0
+        while segment < sealed:
+            rows = self.store.scan("audit", root_row(segment), prefix=b"R", limit=min(512, sealed - segment))
+            for key, root in rows:
+                if key != root_row(segment):
                     break
-            start = rows[-1][0] + b"\0"
+                frontier.append_subtree(root, SEGMENT)
+                segment += 1
+            else:
+                if rows:
+                    continue
+            raise StoreCorrupt(f"hash rows are missing after seq {frontier.size}", hint="run `kaged fsck`")
         return frontier
 
     def _tail(self, start: int) -> list[Entry]:
         tail: list[Entry] = []
         while start <= self.durable_seq:
-            values = self.store.values("events", pack_seq(start), 512)
-            for value in values:
-                entry = reread(value)
-                entry.leaf = leaf_of(value)
-                if entry.seq != start:
+            for key, value in self.store.scan("events", pack_seq(start), limit=512):
+                try:
+                    entry = reread(value)
+                    entry.leaf = leaf_of(value)
+                except (ValueError, DecodeError) as error:
+                    raise StoreCorrupt(f"event {start} is damaged: {error}", hint="run `kaged fsck`") from error
+                if entry.seq != start or key != pack_seq(start):
                     raise StoreCorrupt(f"event {start} is missing", hint="run `kaged fsck`")
                 tail.append(entry)
                 start += 1
@@ -179,7 +203,7 @@ class Journal:
     def start(self) -> None:
         """Begin to commit, on the running loop."""
         self._loop = asyncio.get_running_loop()
-        self._pending = _Pending(done=self._loop.create_future())
+        self._pending = _Pending(_Shared(loop=self._loop))
         self._thread = Thread(target=self._write_forever, name="journal", daemon=True)
         self._thread.start()
 
@@ -212,9 +236,14 @@ class Journal:
         """Last accepted revision of a stream, 0 when it has no event."""
         head = self._heads.get(stream)
         if head is None:
-            head = self._stored_revision(stream)
-            self._remember(stream, head)
+            head = self._older_revision(stream)
+            if len(self._heads) < _HEADS:  # asking for many streams must not fill the memory
+                self._heads[stream] = head
         return head
+
+    def _older_revision(self, stream: str) -> int:
+        head = self._old_heads.get(stream)
+        return self._stored_revision(stream) if head is None else head
 
     def _stored_revision(self, stream: str) -> int:
         key = term(STREAM, stream)
@@ -224,12 +253,12 @@ class Journal:
         seqs, first_revision = decode_postings(rows[0][1], index_segment(rows[0][0]), stream=True)
         return first_revision + len(seqs) - 1
 
-    def _remember(self, stream: str, revision: int) -> None:
-        heads = self._heads
-        heads.pop(stream, None)
-        heads[stream] = revision
-        if len(heads) > _HEADS:
-            del heads[next(iter(heads))]
+    def _rotate_heads(self, sealed_seq: int) -> None:
+        # A revision may be forgotten only when the index has it: when all events that it was made from are
+        # sealed. So the older generation goes as a whole once everything accepted in its time is.
+        if self._old_heads_end <= sealed_seq and len(self._heads) > _HEADS:
+            self._old_heads, self._old_heads_end = self._heads, self.accepted_seq
+            self._heads = {}
 
     def now_us(self) -> int:
         """The time that an event accepted now would carry."""
@@ -239,11 +268,14 @@ class Journal:
         """Give positions to entries and queue them; the future completes when they are durable.
 
         The order of calls is the order of the journal. Rows added with `add_rows` before the caller gives
-        control back to the loop go into the same batch. Raises StoreReadOnly or the failure.
+        control back to the loop go into the same batch. The future is shared and cannot be cancelled; without
+        entries it stands for all that was accepted before. Raises StoreReadOnly or the failure.
         """
         refusal = self.refusal
         if refusal is not None:
             raise refusal
+        if not entries:
+            return asyncio.ensure_future(self.wait_durable(self.accepted_seq), loop=self._loop)
         now = self.last_recorded_us = max(self.last_recorded_us, recorded_us or self._clock_us())
         seq = self.accepted_seq
         heads = self._heads
@@ -251,27 +283,24 @@ class Journal:
         for entry in entries:
             seq += 1
             stream = entry.shape.stream
-            revision = heads.pop(stream, None)
-            revision = (self._stored_revision(stream) if revision is None else revision) + 1
+            revision = heads.get(stream)
+            revision = (self._older_revision(stream) if revision is None else revision) + 1
             heads[stream] = revision
             entry.seq = seq
             entry.recorded_us = now
             entry.revision = revision
             entry.actor = actor
             add_id(entry.id, seq)
-        while len(heads) > _HEADS:
-            del heads[next(iter(heads))]
         self.accepted_seq = seq
         pending = self._pending
         pending.entries += entries
         if not self._busy:
             self._busy = True
             self._loop.call_soon(self._kick)
-        assert pending.done is not None
         return pending.done
 
-    def add_rows(self, rows: Iterable[tuple[Family, bytes, bytes]]) -> None:
-        """Rows of derived families, for the batch of the last `accept`."""
+    def add_rows(self, rows: Iterable[tuple[Family, bytes, bytes | None]]) -> None:
+        """Rows for the batch of the last `accept`; None as a value takes a row out."""
         self._pending.rows += rows
 
     async def wait_durable(self, seq: int) -> None:
@@ -291,7 +320,7 @@ class Journal:
         if not pending.entries or self.failed:
             self._busy = False
             return
-        self._pending = _Pending(done=self._loop.create_future())
+        self._pending = _Pending(_Shared(loop=self._loop))
         self._queue.put(pending)
 
     def _write_forever(self) -> None:
@@ -317,42 +346,49 @@ class Journal:
             frames.append(b"".join((SHORT_TAGS[size] if size < 16384 else b"\n" + varint(size), head, meta, body)))
         batch.put_all("events", zip([pack_seq(entry.seq) for entry in entries], frames, strict=True))
         leaves = [entry.leaf for entry in entries]
-        first, at, sealed = entries[0].seq, 0, False
+        first, at = entries[0].seq, 0
+        roots: list[bytes] = []
         while len(entries) - at >= builder.room:
             end = at + builder.room
             builder.extend(entries[at:end])
             # The sealed row replaces the rows of single commits.
             start = segment_start(builder.segment)
             batch.delete_range("audit", leaves_row(start), leaves_row(start + SEGMENT))
-            self._frontier.append_subtree(builder.seal(batch), SEGMENT)
-            at, sealed = end, True
+            roots.append(builder.seal(batch))
+            at = end
         if at < len(entries):
             builder.extend(entries[at:])
             batch.put("audit", leaves_row(first + at), b"".join(leaves[at:]))
         for family, key, value in pending.rows:
-            batch.put(family, key, value)
+            if value is None:
+                batch.delete(family, key)
+            else:
+                batch.put(family, key, value)
         store.write(batch)
         before_sync = perf_counter_ns()
         store.sync()
         now = perf_counter_ns()
         self._samples.append(now - before_sync)
-        return Commit(first, frames, pending.entries, now - started, sealed)
+        return Commit(first, frames, pending.entries, now - started, roots)
 
     def _done(self, pending: _Pending, commit: Commit) -> None:
         last = pending.entries[-1].seq
+        # Readers in threads look at the head, then the tail, then the index. So the tail grows before the head
+        # moves, and shrinks after it.
+        self.tail.extend(commit.entries)
         self.durable_seq = last
         self._commits += 1
         self._events += len(commit.entries)
         self._bytes += sum(map(len, commit.frames))
-        self.tail.extend(commit.entries)
-        if commit.sealed:
+        if commit.roots:
+            for root in commit.roots:
+                self._frontier.append_subtree(root, SEGMENT)
             start = segment_start(segment_of(last + 1))
             while self.tail and self.tail[0].seq < start:
                 self.tail.popleft()
             self.identities.sealed(start - 1)
-        assert pending.done is not None
-        if not pending.done.done():
-            pending.done.set_result(None)
+            self._rotate_heads(start - 1)
+        pending.done.set_result(None)
         for listener in self._listeners:
             listener.committed(commit)
         if self._waiting:
@@ -377,7 +413,7 @@ class Journal:
         failure = error if isinstance(error, KageError) else StoreCorrupt(f"commit failed: {error!r}")
         self.failed = failure
         for doomed in (pending, self._pending):
-            if doomed.done is not None and not doomed.done.done():
+            if not doomed.done.done():
                 doomed.done.set_exception(failure)
                 doomed.done.exception()  # mark as seen: not every accept is awaited
         for _, waiter in self._waiting:
@@ -390,10 +426,10 @@ class Journal:
     # --- figures ---------------------------------------------------------------------------------------------
 
     def root(self) -> bytes:
-        """Tree head over everything up to the last commit. Off by what is in flight when called under load."""
+        """Tree head over everything durable. On the loop only."""
         frontier = self._frontier.copy()
-        for leaf in self._builder.open_leaves():
-            frontier.append(leaf)
+        for entry in self.tail:
+            frontier.append(entry.leaf)
         return frontier.root()
 
     def counters(self) -> Counters:

@@ -8,6 +8,7 @@ and rebuilt by `kaged reindex`; a test compares the rebuilt bytes with the live 
 | meta       | word                             | store id, format, first seq, segment cursor       |
 | events     | seq u64                          | one framed `Event` (store/record.py)              |
 | audit      | `L` seq u64 / `S` segment u40    | leaf hashes of one commit / of one sealed segment |
+|            | `R` segment u40                  | root over the leaves of one sealed segment        |
 | secrets    | agent id                         | secret environment                                |
 | index      | kind, term, NUL, segment u40     | postings of that term in that segment             |
 | ids        | time bucket u48, segment u40     | (event id 16 bytes, offset u16) sorted            |
@@ -125,5 +126,10 @@ def leaves_row(first_seq: int) -> bytes:
 
 
 def sealed_row(segment: int) -> bytes:
-    """Leaf hashes of one whole segment, followed by its subtree's root."""
+    """Leaf hashes of one whole segment."""
     return b"S" + segment.to_bytes(5, "big")
+
+
+def root_row(segment: int) -> bytes:
+    """Root over the leaves of one whole segment: 32 bytes, so that opening a long journal reads little."""
+    return b"R" + segment.to_bytes(5, "big")

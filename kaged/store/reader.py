@@ -67,7 +67,11 @@ class EventNotFound(NotFound):
 
 @dataclass(slots=True)
 class Page:
-    """Framed events in order, and how far the look went: everything up to `reached` (inclusive) was seen."""
+    """Framed events in order, and how far the look went: everything up to `reached` (inclusive) was seen.
+
+    The next page begins there: `after=reached` forward, `up_to=reached - 1` in reverse. `last_seq` is that of
+    the last frame, 0 without one. `done` says that nothing is left in the range that was asked for.
+    """
 
     frames: list[bytes]
     reached: int
@@ -131,16 +135,23 @@ class Reader:
     def page(self, selection: Selection, after: int, up_to: int, limit: int, *, reverse: bool = False) -> Page:
         """At most `limit` matching events of (after, up_to], from one end; looks at a bounded number of rows."""
         up_to = min(up_to, self.head)
-        after = max(after, self._journal.first_seq - 1, (selection.seqs.low or 1) - 1)
-        if selection.seqs.high is not None:
-            up_to = min(up_to, selection.seqs.high)
-        if after >= up_to or selection.seqs.empty:
-            return Page([], after if reverse else up_to, 0, done=True)
-        if selection.everything:
-            return self._range(selection, after, up_to, limit, reverse=reverse)
-        if selection.terms:
-            return self._indexed(selection, after, up_to, limit, reverse=reverse)
-        return self._scanned(selection, after, up_to, limit, reverse=reverse)
+        after = max(after, self._journal.first_seq - 1)
+        if after >= up_to:
+            return Page([], after + 1 if reverse else after, 0, done=True)
+        # The filter's own range narrows where to look, not what `reached` says: beyond it nothing matches.
+        low = max(after, (selection.seqs.low or 1) - 1)
+        high = up_to if selection.seqs.high is None else min(up_to, selection.seqs.high)
+        if low >= high:
+            page = Page([], 0, 0, done=True)
+        elif selection.everything:
+            page = self._range(selection, low, high, limit, reverse=reverse)
+        elif selection.terms:
+            page = self._indexed(selection, low, high, limit, reverse=reverse)
+        else:
+            page = self._scanned(selection, low, high, limit, reverse=reverse)
+        if page.done:
+            page.reached = after + 1 if reverse else up_to
+        return page
 
     def _range(self, selection: Selection, after: int, up_to: int, limit: int, *, reverse: bool) -> Page:
         frames = self._rows(after, up_to, limit, reverse=reverse)
@@ -199,9 +210,7 @@ class Reader:
                 if len(frames) >= limit or size >= _PAGE_BYTES:
                     done = exhausted and framed is rows[-1]
                     return Page(frames, seq, last_seq, done)
-        if exhausted:
-            return Page(frames, after + 1 if reverse else up_to, last_seq, done=True)
-        return Page(frames, seq, last_seq, done=False)
+        return Page(frames, seq, last_seq, done=exhausted)
 
     # --- through the index -------------------------------------------------------------------------------------
 
@@ -265,15 +274,21 @@ class Reader:
 
     def seq_of_revision(self, stream: str, revision: int) -> int:
         """Seq of the first event of a stream at or after a revision; head + 1 when there is none."""
-        for entry in self._journal.tail.copy():
-            if entry.stream == stream:
-                if entry.revision <= revision and entry.revision == revision:
-                    return entry.seq
-                if entry.revision > revision:
-                    break
-        term_key = term(STREAM, stream)
-        low, high = 0, segment_of(self.head + 1)
-        while low < high:  # first segment whose row ends at or after the revision
+        head = self.head  # before the tail: what leaves the tail afterwards is in the index by then
+        fresh = [entry for entry in self._journal.tail.copy() if entry.seq <= head and entry.stream == stream]
+        if not fresh or revision < fresh[0].revision:
+            seq = self._sealed_revision(term(STREAM, stream), revision)
+            if 0 < seq <= head:
+                return seq
+        # Revisions have no gaps, and the tail is the stream's end.
+        offset = max(0, revision - fresh[0].revision) if fresh else 0
+        return fresh[offset].seq if offset < len(fresh) else head + 1
+
+    def _sealed_revision(self, term_key: bytes, revision: int) -> int:
+        """The same among index rows; 0 when there is none. One seek for each halving."""
+        low, high = segment_of(self._journal.first_seq), segment_of(self.head) + 1
+        found = 0
+        while low < high:
             middle = (low + high) // 2
             rows = self._store.scan("index", index_row(term_key, middle), prefix=term_key, limit=1)
             if not rows:
@@ -281,20 +296,14 @@ class Reader:
                 continue
             segment = index_segment(rows[0][0])
             seqs, first = decode_postings(rows[0][1], segment, stream=True)
-            if first + len(seqs) - 1 < revision:
+            if first + len(seqs) <= revision:
                 low = segment + 1
-            elif first <= revision:
-                return seqs[revision - first]
-            elif middle == segment or first > revision:
-                high = middle
-        rows = self._store.scan("index", index_row(term_key, low), prefix=term_key, limit=1)
-        if rows:
-            seqs, first = decode_postings(rows[0][1], index_segment(rows[0][0]), stream=True)
-            return seqs[max(0, revision - first)] if revision - first < len(seqs) else self.head + 1
-        for entry in self._journal.tail.copy():
-            if entry.stream == stream and entry.revision >= revision and entry.seq <= self.head:
-                return entry.seq
-        return self.head + 1
+                continue
+            found = seqs[max(0, revision - first)]
+            if first <= revision:
+                break
+            high = middle  # this row is the answer unless an earlier one has the revision
+        return found
 
     def last_of(self, stream: str, up_to: int | None = None) -> Entry | None:
         """The newest event of a stream at or before a seq, as an entry; use `get` for its bytes."""

@@ -7,10 +7,9 @@ segment and what is in flight) is in memory and read again at start.
     postings = [first revision u64, streams only], width u8, first offset u16, deltas (u8 or u16 each)
 """
 
-from array import array
 from collections.abc import Iterable, Sequence
 from itertools import groupby, pairwise
-from struct import Struct
+from struct import Struct, pack, unpack
 from typing import Final, NamedTuple
 
 from kaged.store.keys import (
@@ -22,6 +21,7 @@ from kaged.store.keys import (
     id_bucket,
     id_row,
     index_row,
+    root_row,
     sealed_row,
     segment_start,
     term,
@@ -80,7 +80,7 @@ def encode_postings(offsets: list[int], first_revision: int | None = None) -> by
     head = b"" if first_revision is None else _REVISION.pack(first_revision)
     if not deltas or max(deltas) < 256:
         return head + _START.pack(1, offsets[0]) + bytes(deltas)
-    return head + _START.pack(2, offsets[0]) + array("H", deltas).tobytes()
+    return head + _START.pack(2, offsets[0]) + pack(f"<{len(deltas)}H", *deltas)
 
 
 def decode_postings(value: bytes, segment: int, *, stream: bool = False) -> tuple[list[int], int]:
@@ -89,7 +89,7 @@ def decode_postings(value: bytes, segment: int, *, stream: bool = False) -> tupl
     at = 8 if stream else 0
     width, offset = _START.unpack_from(value, at)
     rest = value[at + 3 :]
-    deltas: Iterable[int] = rest if width == 1 else array("H", rest)
+    deltas: Iterable[int] = rest if width == 1 else unpack(f"<{len(rest) // 2}H", rest)
     seq = segment_start(segment) + offset
     seqs = [seq]
     for delta in deltas:
@@ -116,10 +116,6 @@ class SegmentBuilder:
         """How many events the open segment still takes."""
         return SEGMENT - len(self._leaves)
 
-    def open_leaves(self) -> list[bytes]:
-        """Leaf hashes of the open segment."""
-        return list(self._leaves)
-
     def extend(self, entries: Sequence[Entry]) -> None:
         """Take events in order, at most `room`. When `room` is then 0, `seal` before the next."""
         shapes, ids = self._shapes, self._ids
@@ -139,7 +135,8 @@ class SegmentBuilder:
         """Write the rows of the full segment, open the next, and return the root over its leaves."""
         self._write_index(batch)
         root = root_of(self._leaves)
-        batch.put("audit", sealed_row(self.segment), b"".join(self._leaves) + root)
+        batch.put("audit", sealed_row(self.segment), b"".join(self._leaves))
+        batch.put("audit", root_row(self.segment), root)
         self.segment += 1
         self._clear()
         return root

@@ -1,6 +1,6 @@
 """What every KeyValue promises, run on RocksDB and on its twin in memory."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,8 +11,6 @@ from kaged.store.inmemory import MemoryStore
 from kaged.store.keys import FAMILIES
 from kaged.store.keyvalue import KeyValue
 from kaged.store.rocks import RocksStore
-
-Rows = list[tuple[bytes, bytes]]
 
 
 @pytest.fixture(params=["rocks", "memory"])
@@ -181,14 +179,10 @@ def test_rocks_and_memory_answer_alike_to_any_batches(
         play(rocks, batches)
         play(memory, batches)
         for start, prefix, limit, reverse in reads:
-            read: Callable[[KeyValue], Rows] = lambda store: store.scan(  # noqa: E731  two stores, one question
-                "index",
-                start,
-                prefix=prefix,
-                limit=limit,
-                reverse=reverse,  # noqa: B023
-            )
-            assert read(rocks) == read(memory)
+            rows = [
+                store.scan("index", start, prefix=prefix, limit=limit, reverse=reverse) for store in (rocks, memory)
+            ]
+            assert rows[0] == rows[1]
             assert rocks.values("index", start, limit) == memory.values("index", start, limit)
             assert rocks.get("index", start) == memory.get("index", start)
     finally:
