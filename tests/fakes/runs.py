@@ -11,9 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import TypeVar, Unpack
-
-from typing_extensions import TypedDict
+from typing import TypedDict, TypeVar, Unpack
 
 from kaged.domain.run_records import (
     Channel,

@@ -90,7 +90,8 @@ def test_grandchildren_with_sessions_of_their_own_and_no_environment_are_killed_
 
 def test_a_tree_that_forks_without_end_cannot_outrun_the_kill(runs: Runs) -> None:
     code = """if True:
-        import os, time
+        import os, signal, time
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         print('up', flush=True)
         for depth in range(10000):
             try: child = os.fork()
