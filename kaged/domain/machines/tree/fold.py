@@ -74,7 +74,7 @@ def _applied(state: TreeState, event: facts.Applied) -> TreeState:
     spec = spec_from_json(event.spec)
     nodes = dict(state.nodes)
     for path, node in state.nodes.items():
-        if isinstance(node, Branch) and node.phase in ("starting", "running") and lags(node, find(spec, path)):
+        if isinstance(node, Branch) and lags(node, find(spec, path)):
             nodes[path] = node._replace(inbox=_with(node.inbox, Note(kind="apply", child="")))
     if "" not in nodes:
         nodes[""] = Branch(spec=spec)
@@ -82,7 +82,9 @@ def _applied(state: TreeState, event: facts.Applied) -> TreeState:
 
 
 def lags(node: Branch, wanted: NodeSpec | None) -> bool:
-    """Whether a supervisor has something to do to follow a spec. A deleted child is to be restored."""
+    """Whether a supervisor at work has something to do to follow a spec. A deleted child is to be restored."""
+    if node.phase not in ("starting", "running"):
+        return False  # it reads the spec when it starts
     if not isinstance(wanted, SupervisorSpec):
         return False  # its own supervisor is about to remove it
     if node.spec is not wanted and node.spec != wanted:
