@@ -10,7 +10,7 @@ Above a few subscribers wake-ups are gathered for min(5 ms, 50 us each): fan-out
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Final
 
@@ -27,6 +27,7 @@ _LINGER_EACH_S: Final = 50e-6
 _LINGER_MAX_S: Final = 5e-3
 _CATCH_UP_PAGE: Final = 1024
 _CHECKPOINT_EVERY: Final = 10_000
+_SHARED: Final = 64  # joined batches that are kept for others at the same place
 
 
 class SubscriberLimit(TooMuch):
@@ -42,7 +43,7 @@ class SubscriberLimit(TooMuch):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Joined framed events; the last has this seq."""
+    """Joined framed events; everything up to `last_seq` was looked at."""
 
     joined: bytes
     last_seq: int
@@ -83,14 +84,24 @@ Message = Batch | CaughtUp | FellBehind | Checkpoint | Heartbeat
 class Feed:
     """The live ring and its subscribers. Used on the event loop only."""
 
-    def __init__(self, journal: Journal, reader: Reader, *, max_subscribers: int) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        reader: Reader,
+        *,
+        max_subscribers: int,
+        ring_events: int = _RING_EVENTS,
+        ring_bytes: int = _RING_BYTES,
+    ) -> None:
         self.fell_behind = 0
+        self._max_ring_events = ring_events
+        self._max_ring_bytes = ring_bytes
         self._journal = journal
         self._reader = reader
         self._max = max_subscribers
         self._ring: deque[Commit] = deque()
         self._ring_events = self._ring_bytes = 0
-        self._shared: dict[tuple[object, ...], Batch | None] = {}
+        self._shared: dict[tuple[object, ...], Batch] = {}
         self._subscribers = 0
         self._linger: asyncio.TimerHandle | None = None
         self._wake: asyncio.Future[None] | None = None
@@ -109,7 +120,9 @@ class Feed:
         self._ring.append(commit)
         self._ring_events += len(commit.frames)
         self._ring_bytes += sum(map(len, commit.frames))
-        while len(self._ring) > 1 and (self._ring_events > _RING_EVENTS or self._ring_bytes > _RING_BYTES):
+        while len(self._ring) > 1 and (
+            self._ring_events > self._max_ring_events or self._ring_bytes > self._max_ring_bytes
+        ):
             gone = self._ring.popleft()
             self._ring_events -= len(gone.frames)
             self._ring_bytes -= sum(map(len, gone.frames))
@@ -146,14 +159,16 @@ class Feed:
 
     async def subscribe(
         self, selection: Selection, after: int, *, max_batch: int, heartbeat_s: float
-    ) -> AsyncIterator[Message]:
+    ) -> AsyncGenerator[Message, None]:
         """Messages from `after` on, for ever. Raises SubscriberLimit, PositionTrimmed, PositionInFuture."""
         if self._subscribers >= self._max:
             raise SubscriberLimit(self._max)
         self._reader.check_position(after)
         self._subscribers += 1
+        clock = asyncio.get_running_loop().time
         try:
             cursor, live = after, False
+            told, told_at = after, clock()  # the last position that the subscriber heard of
             while True:
                 if self._error is not None:
                     raise self._error
@@ -165,6 +180,7 @@ class Feed:
                     async for message in self._stored(selection, cursor, max_batch):
                         cursor = message.last_seq if isinstance(message, Batch) else message.seq
                         yield message
+                    told, told_at = cursor, clock()
                     continue
                 head = self._journal.durable_seq
                 if cursor < head:
@@ -172,13 +188,19 @@ class Feed:
                     cursor = batch.last_seq
                     if batch.count:
                         yield batch
+                        told, told_at = cursor, clock()
+                    elif cursor - told >= _CHECKPOINT_EVERY or clock() - told_at >= heartbeat_s:
+                        yield Checkpoint(cursor)
+                        told, told_at = cursor, clock()
                     continue
                 if not live:
                     live = True
                     yield CaughtUp(cursor)
+                    told, told_at = cursor, clock()
                     continue  # something may have come while it was sent
-                if not await self._wait(heartbeat_s):
+                if not await self._wait(told_at + heartbeat_s - clock()):
                     yield Heartbeat(cursor)
+                    told, told_at = cursor, clock()
         finally:
             self._subscribers -= 1
 
@@ -188,13 +210,15 @@ class Feed:
     async def _wait(self, timeout_s: float) -> bool:
         if self._wake is None:
             self._wake = asyncio.get_running_loop().create_future()
-        done, _ = await asyncio.wait((self._wake,), timeout=timeout_s)
+        done, _ = await asyncio.wait((self._wake,), timeout=max(0.0, timeout_s))
         return bool(done)
 
     def _live(self, selection: Selection, cursor: int, max_batch: int) -> Batch:
         key = (selection.key, cursor, max_batch)
         shared = self._shared.get(key)
         if shared is None:
+            if len(self._shared) >= _SHARED:  # nobody waits, so nothing clears it
+                self._shared.clear()
             shared = self._shared[key] = self._join(selection, cursor, max_batch)
         return shared
 
@@ -221,7 +245,9 @@ class Feed:
         wanted.reverse()
         return wanted
 
-    async def _stored(self, selection: Selection, cursor: int, max_batch: int) -> AsyncIterator[Batch | Checkpoint]:
+    async def _stored(
+        self, selection: Selection, cursor: int, max_batch: int
+    ) -> AsyncGenerator[Batch | Checkpoint, None]:
         """One page from the journal, in batches; the semaphore is let go before each is sent."""
         quiet_since = cursor
         limit = _CATCH_UP_PAGE if selection.everything else max_batch
