@@ -1,6 +1,7 @@
 """Agents as a table and as a page. Pure."""
 
 from collections.abc import Sequence
+from datetime import tzinfo
 
 from kagectl.render import words
 from kagectl.render.paint import PLAIN, STATE_COLOURS, Paint, safe
@@ -86,11 +87,11 @@ def _wide_cells(agent: pb.Agent, now_s: float) -> tuple[Cell, ...]:
     )
 
 
-def agent_page(agent: pb.Agent, *, now_s: float, paint: Paint = PLAIN) -> str:
+def agent_page(agent: pb.Agent, *, now_s: float, paint: Paint = PLAIN, zone: tzinfo | None = None) -> str:
     """Everything about one agent that a person asks for, by topic."""
-    parts = [facts(_about(agent, now_s), paint=paint)]
+    parts = [facts(_about(agent, now_s, zone), paint=paint)]
     for title, pairs in (
-        ("run", _run(agent.run, now_s)),
+        ("run", _run(agent.run, now_s, zone)),
         ("limits", _limits(agent.spec.limits)),
         ("restart", _restart(agent.spec.restart)),
         ("environment", [(safe(name), safe(value)) for name, value in sorted(agent.spec.environment.items())]),
@@ -101,7 +102,7 @@ def agent_page(agent: pb.Agent, *, now_s: float, paint: Paint = PLAIN) -> str:
     return "\n".join(parts)
 
 
-def _about(agent: pb.Agent, now_s: float) -> list[tuple[str, Cell | str]]:
+def _about(agent: pb.Agent, now_s: float, zone: tzinfo | None) -> list[tuple[str, Cell | str]]:
     spec_ = agent.spec
     due = words.seconds_of(agent.restart_due) - now_s
     return [
@@ -118,13 +119,13 @@ def _about(agent: pb.Agent, now_s: float) -> list[tuple[str, Cell | str]]:
         ("labels", ", ".join(f"{safe(k)}={safe(v)}" for k, v in sorted(spec_.labels.items()))),
         ("secrets", ", ".join(safe(name) for name in agent.secret_names)),
         ("supervisor", safe(agent.supervisor)),
-        ("spawned", f"{words.moment(agent.create_time)} ({words.ago(agent.create_time, now_s)} ago)"),
+        ("spawned", f"{words.moment(agent.create_time, zone)} ({words.ago(agent.create_time, now_s)} ago)"),
         ("changed", f"{words.ago(agent.update_time, now_s)} ago" if agent.update_time.seconds else ""),
         ("restarts", str(agent.restarts) if agent.restarts else ""),
     ]
 
 
-def _run(run: pb.Run, now_s: float) -> list[tuple[str, Cell | str]]:
+def _run(run: pb.Run, now_s: float, zone: tzinfo | None) -> list[tuple[str, Cell | str]]:
     if not run.id:
         return []
     ended = run.phase == "ended"
@@ -137,7 +138,7 @@ def _run(run: pb.Run, now_s: float) -> list[tuple[str, Cell | str]]:
         ("attempt", str(run.attempt)),
         ("phase", f"{run.phase} ({how})" if how else run.phase),
         ("pid", str(run.pid) if run.pid else ""),
-        ("started", words.moment(run.start_time) if run.start_time.seconds else ""),
+        ("started", words.moment(run.start_time, zone) if run.start_time.seconds else ""),
         ("ended", f"{words.ago(run.end_time, now_s)} ago" if run.end_time.seconds else ""),
         ("output", f"{words.size(run.stdout_bytes)} out, {words.size(run.stderr_bytes)} err"),
         ("cpu", f"{run.cpu_s:.2f}s" if ended else ""),

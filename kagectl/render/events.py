@@ -3,6 +3,8 @@
 seq  time  type  stream  summary
 """
 
+from datetime import tzinfo
+
 from google.protobuf.message import Message
 
 from kagectl.render import words
@@ -14,11 +16,18 @@ _BAD = ("failed", "truncated", "denied", "expired", "exhausted")
 MAX_SUMMARY_CHARS = 400
 
 
-def event_line(event: pb.Event, *, paint: Paint = PLAIN, width: int | None = None, day: bool = False) -> str:
-    """One event for people; `day`: with the date."""
+def event_line(
+    event: pb.Event,
+    *,
+    paint: Paint = PLAIN,
+    width: int | None = None,
+    day: bool = False,
+    zone: tzinfo | None = None,
+) -> str:
+    """One event for people; `day`: with the date; `zone` None: the machine's."""
     meta = event.meta
     parts = "%Y-%m-%d %H:%M:%S.%f" if day else "%H:%M:%S.%f"
-    stamp = words.clock(event.recorded_us, parts=parts)[:-3]
+    stamp = words.clock(event.recorded_us, zone, parts=parts)[:-3]
     kind = safe(meta.type)
     stream = _short_stream(meta)
     lead = f"{event.seq:>7}  {stamp}  {kind:<22}  {stream:<24}  "

@@ -20,6 +20,11 @@ from kagectl.client.ids import shown
 
 Plain: TypeAlias = "str | int | float | bool | list[Plain] | dict[str, Plain] | None"
 
+# What JSON allows raw inside a string and a terminal would obey: C1 and the marks that turn text around.
+_ESCAPED = {
+    code: f"\\u{code:04x}"
+    for code in (0x7F, *range(0x80, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x2028, 0x2029)
+}
 _ID_FIELDS = ("kaged.api.v1.Meta.id", "kaged.api.v1.Meta.causation")
 
 
@@ -86,7 +91,8 @@ def octets(value: bytes) -> Plain:
 def as_json(value: object, *, indent: int | None = 2) -> str:
     """JSON text; one line when `indent` is None."""
     separators = (",", ":") if indent is None else None
-    return json.dumps(value, indent=indent, ensure_ascii=False, separators=separators)
+    text = json.dumps(value, indent=indent, ensure_ascii=False, separators=separators)
+    return text.translate(_ESCAPED)
 
 
 def as_yaml(value: object) -> str:

@@ -80,6 +80,8 @@ class World:
         self.answers: dict[str, object] = {}
         self.asked: list[object] = []
         self.recovering = 0
+        self.following = 0
+        self.watching = 0
         self.stopping = threading.Event()
         self.numbers = itertools.count(1)
         self.pid = 0
@@ -300,6 +302,7 @@ class Agents(agents_grpc.AgentServiceServicer):
         with self.world.changed:
             agent = self.world.find(request.agent, context)
             pieces = self.world.output[agent.id]
+            self.world.following += request.follow
         at = 0
         if request.HasField("tail_lines"):
             at = max(len(pieces) - request.tail_lines, 0)
@@ -340,6 +343,7 @@ class Events(events_grpc.EventServiceServicer):
     def __init__(self, world: World) -> None:
         self.world = world
         self.die_after: int | None = None
+        self.messages = 0
 
     def _append(self, events, checks):
         """Appended for each event, or (code, message, reason)."""
@@ -366,6 +370,7 @@ class Events(events_grpc.EventServiceServicer):
 
     def AppendStream(self, requests, context):
         for request in requests:
+            self.messages += 1
             answer = events_pb.AppendStreamResponse(batch=request.batch)
             with self.world.changed:
                 before = len(self.world.events)
@@ -405,6 +410,7 @@ class Events(events_grpc.EventServiceServicer):
             confirmed=events_pb.Confirmed(store_id="fake", after_seq=at, head_seq=len(self.world.events))
         )
         live = False
+        self.world.watching += 1
         while context.is_active():
             with self.world.changed:
                 fresh = self.world.events[at : at + (request.max_batch or 256)]
