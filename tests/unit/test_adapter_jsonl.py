@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from kaged.adapters.clipping import MAX_JSON_BYTES, MAX_TEXT_BYTES
+from kaged.adapters.clipping import MAX_JSON_BYTES
 from kaged.adapters.jsonl import MAX_LINE_BYTES, JsonlAdapter
 from kaged.domain.signals import Ask, Heard, Unask
 
