@@ -4,7 +4,7 @@
 `reread` takes a stored value, which passed the door once.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from google.protobuf.message import DecodeError
@@ -19,6 +19,7 @@ from kaged.store.record import (
     decode_head,
     field_content,
     field_end,
+    fields,
     frame,
     leaf_hash,
     leaf_hash_redacted,
@@ -37,9 +38,14 @@ RESERVED_FAMILIES: Final = frozenset(
 )
 RESERVED_STREAMS: Final = frozenset(("agents", "trees", "approvals", "daemon", "memory", "checkpoints", "store"))
 _MAX_TAGS: Final = 32
-_SHAPES: Final = 8192  # some 4 MiB at most; a caller with ever new tags only loses the short cut
+_SHAPES: Final = 8192  # some 8 MiB at most; a caller with ever new tags only loses the short cut
+_SHAPE_BYTES: Final = 512
 
 _CUSTOM_TAG: Final = 0x0A
+# Wire types of the known fields. Some parsers (protobufjs) trust the number alone and would misread another type.
+_META_WIRES: Final = {1: 2, 2: 2, 3: 2, 4: 1, 5: 0, 6: 2, 7: 2, 8: 2, 9: 2, 10: 2, 11: 2, 12: 0, 13: 2, 14: 2}
+_TAG_WIRES: Final = {1: 2, 2: 2}
+_CUSTOM_WIRES: Final = {1: 2, 2: 2, 3: 2}
 
 
 class EventTooLarge(TooMuch):
@@ -72,6 +78,9 @@ class ReservedEventType(Denied):
 class Door:
     """Turns what callers propose into entries. Checks everything that later code relies on, trusts nothing.
 
+    What is stored goes to every reader as it is, in batches: one event that some client's parser refuses would
+    take its neighbours with it. So all of it is checked to be a message, also what nobody here looks at.
+
     Most events of a caller differ from each other only in id, time and body. What the rest of `meta` means is
     kept by its bytes, so that it is parsed and checked once: half of the cost of a bulk append.
     """
@@ -94,8 +103,9 @@ class Door:
             content = meta[2:] if meta[1] < 0x80 else field_content(meta)
             at = _time_offset(content)
             shape = shapes.get(content[18:at] + content[at + 9 :]) if at else None
-            if shape is None:
-                admitted.append(self._parse(content, at, body, now_us))
+            occurred_us = int.from_bytes(content[at + 1 : at + 9], "little")
+            if shape is None or not occurred_us:
+                admitted.append(self._parse(meta, content, at, body, now_us))
                 continue
             entry = Entry()
             entry.id = event_id = content[2:18]
@@ -103,33 +113,38 @@ class Door:
                 check_id(event_id, now_us)
             entry.meta = meta
             entry.body = body
-            entry.occurred_us = int.from_bytes(content[at + 1 : at + 9], "little")
+            entry.occurred_us = occurred_us
             entry.shape = shape
             admitted.append(entry)
         return admitted
 
-    def _parse(self, content: bytes, at: int, body: bytes, now_us: int) -> Entry:
+    def _parse(self, meta: bytes, content: bytes, at: int, body: bytes, now_us: int) -> Entry:
         try:
             parsed = event_pb2.Meta.FromString(content)
         except DecodeError:
             raise Invalid(("events.meta", "not a valid message (is every text UTF-8?)")) from None
         if parsed.HasField("fact") or parsed.HasField("request"):
             raise Invalid(("events.meta", "`fact` and `request` are the daemon's own"))
+        parsed.DiscardUnknownFields()
+        once = parsed.SerializeToString() == content or _check_meta(content)
+        # The short cut may take id and time from their places only when no later field says otherwise.
         known = (
             at
+            and once
+            and len(content) <= _SHAPE_BYTES
             and parsed.id == content[2:18]
-            and parsed.occurred_us == int.from_bytes(content[at + 1 : at + 9], "little")
+            and 0 != parsed.occurred_us == int.from_bytes(content[at + 1 : at + 9], "little")
         )
-        # Appended bytes merge into the message, and the fields are not there before.
+        # Appended bytes merge into the message and win over what is there.
         if not parsed.id:
             parsed.id = self._new_id()
-            content += b"\n\x10" + parsed.id
+            meta = meta_field(content := content + b"\n\x10" + parsed.id)
         if not parsed.occurred_us:
             parsed.occurred_us = now_us
-            content += b"\x21" + now_us.to_bytes(8, "little")
+            meta = meta_field(content := content + b"\x21" + now_us.to_bytes(8, "little"))
         check_id(parsed.id, now_us)
-        entry = _entry(parsed, meta_field(content), body)
         _check_words(parsed)
+        entry = _entry(parsed, meta, body)
         if known:
             if len(self._shapes) >= _SHAPES:
                 self._shapes.clear()
@@ -151,17 +166,59 @@ def _time_offset(content: bytes) -> int:
         return 0
 
 
+def _check_meta(content: bytes) -> bool:
+    """Judge a meta that is not as all encoders write it; whether id and time are there once. Raises Invalid."""
+    numbers = []
+    for number, field in _judged("events.meta", content, _META_WIRES):
+        numbers.append(number)
+        if number == 8:
+            for _ in _judged("events.meta.tags", field_content(field), _TAG_WIRES):
+                pass
+    return numbers.count(1) == numbers.count(4) == 1
+
+
+def _judged(path: str, content: bytes, wires: dict[int, int]) -> Iterator[tuple[int, bytes]]:
+    try:
+        for number, field in fields(content):
+            if wires.get(number, field[0] & 7) != field[0] & 7:
+                raise ValueError(f"field {number} has another type")
+            yield number, field
+    except ValueError as error:
+        raise Invalid((path, f"not a message that every client can read: {error}")) from None
+
+
 def _check_custom(body: bytes) -> None:
-    # Body field: tag, length, then `custom` alone: tag, length, to the last byte.
+    # Body field: tag, length, then `custom` alone: tag, length, to the last byte; in it the fields in their order,
+    # in ASCII. That is what nearly all bodies are; anything else is looked at with more care.
+    end = len(body)
     at = 2 if body[1] < 0x80 else 3 if body[2] < 0x80 else read_varint(body, 1)[1]
-    if at == len(body):
+    if at == end:
         return
     try:
-        alone = field_end(body, at, _CUSTOM_TAG) == len(body)
+        alone = field_end(body, at, _CUSTOM_TAG) == end
     except ValueError:
         alone = False
     if not alone:
         raise Invalid(("events.body", "only `custom` is taken, once"), hint="the other kinds are the daemon's own")
+    start = at = at + 2 if body[at + 1] < 0x80 else at + 3 if body[at + 2] < 0x80 else read_varint(body, at + 1)[1]
+    try:
+        for tag in b"\x0a\x12":
+            if at < end and body[at] == tag and (size := body[at + 1]) < 0x80:
+                at += 2 + size
+                if not body[at - size : at].isascii():
+                    break
+        else:
+            if at == end or field_end(body, at, 0x1A) == end:
+                return
+    except (IndexError, ValueError):
+        pass
+    content = body[start:]
+    try:
+        event_pb2.CustomPayload.FromString(content)
+    except DecodeError:
+        raise Invalid(("events.body.custom", "not a valid message (is every text UTF-8?)")) from None
+    for _ in _judged("events.body.custom", content, _CUSTOM_WIRES):
+        pass
 
 
 def _check_words(parsed: event_pb2.Meta) -> None:
@@ -173,6 +230,14 @@ def _check_words(parsed: event_pb2.Meta) -> None:
         raise ReservedEventType("type", parsed.type)
     if parsed.agent:
         _check_text("events.meta.agent", parsed.agent, 128)
+    if parsed.run:
+        _check_text("events.meta.run", parsed.run, 128)
+    if parsed.correlation:
+        _check_text("events.meta.correlation", parsed.correlation, 256)
+    if parsed.traceparent:
+        _check_text("events.meta.traceparent", parsed.traceparent, 128)
+    if parsed.causation and len(parsed.causation) != 16:
+        raise Invalid(("events.meta.causation", "not an event id of 16 bytes"))
     if parsed.tags:
         if len(parsed.tags) > _MAX_TAGS:
             raise Invalid(("events.meta.tags", f"more than {_MAX_TAGS} tags"))

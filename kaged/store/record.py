@@ -71,6 +71,17 @@ def read_varint(data: bytes, at: int) -> tuple[int, int]:
     raise ValueError("varint too long")
 
 
+def read_size(data: bytes, at: int) -> tuple[int, int]:
+    """Length at an offset, and the offset after it. Raises ValueError.
+
+    At most five bytes, as the strictest parser (C++) has it: what one client may write, all must be able to read.
+    """
+    size, end = read_varint(data, at)
+    if end - at > 5:
+        raise ValueError("length too long")
+    return size, end
+
+
 def encode_head(seq: int, recorded_us: int, revision: int, actor: int) -> bytes:
     """The 32 bytes that only the daemon writes."""
     return _HEAD.pack(0x09, seq, 0x11, recorded_us, 0x19, revision, 0x25, actor)
@@ -125,7 +136,7 @@ def field_end(data: bytes, at: int, tag: int) -> int:
         if at + 2 < length and data[at + 2] < 0x80:
             size, start = size & 0x7F | data[at + 2] << 7, at + 3
         else:
-            size, start = read_varint(data, at + 1)
+            size, start = read_size(data, at + 1)
     if start + size > length:
         raise ValueError(f"field {tag >> 3} is cut")
     return start + size
@@ -183,9 +194,10 @@ def redaction_field(content: bytes) -> bytes:
 
 
 def fields(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Top-level fields of a message as (number, bytes with tag): only to cut a request, never to read one.
+    """Top-level fields of a message as (number, bytes with tag): to cut a request or to judge it, never to read one.
 
-    Raises ValueError on bytes that are no message.
+    Raises ValueError on bytes that are no message, and on groups: no schema of ours has them, and parsers differ
+    in how deep they follow them.
     """
     at = 0
     while at < len(data):
@@ -193,7 +205,7 @@ def fields(data: bytes) -> Iterator[tuple[int, bytes]]:
         key, at = read_varint(data, at)
         wire = key & 7
         if wire == 2:
-            size, at = read_varint(data, at)
+            size, at = read_size(data, at)
             at += size
         elif wire == 0:
             _, at = read_varint(data, at)

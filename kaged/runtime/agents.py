@@ -1,0 +1,341 @@
+"""What may be asked of agents: each method decides, commits once, and answers with the state as of that commit.
+
+Runs on the event loop. A request id makes any of them repeatable. Agents that have ended are loaded from their row
+for the moment that they are asked something.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Literal
+
+from kaged.api.v1 import event_pb2
+from kaged.domain.errors import AlreadyExists, Bug, Invalid, NotFound, Precondition
+from kaged.domain.events import agent as facts
+from kaged.domain.machines import agent as machine
+from kaged.domain.machines import approval as approvals
+from kaged.domain.machines.agent import AgentState, AgentSupervised
+from kaged.domain.machines.approval import ApprovalState
+from kaged.domain.spec import AgentSpec, violations
+from kaged.ports import Adapter
+from kaged.runtime.engine import INTERNAL, Caller, Engine, Receipt
+from kaged.store.codec import Draft, decode
+from kaged.store.reader import Reader
+from kaged.store.record import payload
+from kaged.store.selection import select
+from kaged.store.views import Row, Views, agent_stream
+
+_MIN_PREFIX: Final = 4
+
+
+class AgentNotFound(NotFound):
+    """No agent has this id or name."""
+
+    reason = "AGENT_NOT_FOUND"
+
+    def __init__(self, agent: str) -> None:
+        super().__init__(f"no agent {agent!r}", hint="kagectl ps -a shows all", agent=agent)
+
+
+class AgentAmbiguous(Invalid):
+    """Several agents fit."""
+
+    reason = "AGENT_AMBIGUOUS"
+
+    def __init__(self, prefix: str, found: Sequence[str]) -> None:
+        super().__init__(("agent", f"{prefix!r} fits {', '.join(found)}"), hint="give more letters")
+
+
+class NameTaken(AlreadyExists):
+    """A live agent has this name."""
+
+    reason = "AGENT_NAME_TAKEN"
+
+    def __init__(self, name: str, agent: str) -> None:
+        super().__init__(
+            f"agent {agent} is called {name} already", hint="choose another name, or stop that one", agent=agent
+        )
+
+
+class ApprovalNotFound(NotFound):
+    """No approval has this id."""
+
+    reason = "APPROVAL_NOT_FOUND"
+
+    def __init__(self, approval: str) -> None:
+        super().__init__(f"no approval {approval!r}", hint="kagectl approval list shows them", approval=approval)
+
+
+class Draining(Precondition):
+    """The daemon takes no new work."""
+
+    reason = "DRAINING"
+
+    def __init__(self) -> None:
+        super().__init__("the daemon is stopping and starts nothing new", hint="try again when it is back")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """An agent as of the seq of the request's last fact."""
+
+    state: AgentState
+    as_of_seq: int
+    receipt: Receipt
+
+
+class Agents:
+    """See the module."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        views: Views,
+        reader: Reader,
+        adapters: Mapping[str, Adapter],
+        enforceable: frozenset[str],
+    ) -> None:
+        self.draining = False
+        self._engine = engine
+        self._views = views
+        self._reader = reader
+        self._adapters = adapters
+        self._enforceable = enforceable
+
+    # --- finding -----------------------------------------------------------------------------------------------
+
+    def resolve(self, reference: str) -> str:
+        """Id of an agent given by id, name (a live one first, else the last that had it) or unique prefix of an id."""
+        world = self._engine.world
+        if reference in world.agents:
+            return reference
+        named = world.names.get(reference)
+        if named is not None:
+            return named
+        if self._views.agent(reference) is not None:
+            return reference
+        named = self._views.agent_named(reference)
+        if named is not None:
+            return named
+        if len(reference) >= _MIN_PREFIX:
+            found = {agent for agent in world.agents if agent.startswith(reference)}
+            found.update(self._views.agents_with_prefix(reference, 3))
+            if len(found) > 1:
+                raise AgentAmbiguous(reference, sorted(found)[:3])
+            if found:
+                return found.pop()
+        raise AgentNotFound(reference)
+
+    def _load(self, agent: str) -> AgentState:
+        state = self._engine.world.agent(agent)
+        if state is not None:
+            return state
+        found = self._views.agent(agent)
+        if found is None:
+            raise AgentNotFound(agent)
+        return found[0]
+
+    # --- asking ------------------------------------------------------------------------------------------------
+
+    def check(self, spec: AgentSpec, secrets: Mapping[str, str]) -> AgentSpec:
+        """Fill in the adapter's defaults and refuse what is wrong, all at once. Raises Invalid."""
+        adapter = self._adapters.get(spec.adapter)
+        if adapter is not None and adapter.default_stdin == "pipe" and spec.stdin == "null":
+            spec = replace(spec, stdin="pipe")
+        wrong = list(violations(spec, self._adapters, self._enforceable))
+        for name, value in secrets.items():
+            if "\0" in value:
+                wrong.append(("spec.secret_environment", f"the value of {name!r} holds a NUL"))
+        if wrong:
+            raise Invalid(*wrong)
+        return spec
+
+    def named(self, spec: AgentSpec, agent: str) -> AgentSpec:
+        """The spec with a name; one is made when it has none."""
+        if spec.name:
+            return spec
+        word = spec.command[0].rsplit("/", 1)[-1].lower() if spec.command else "agent"
+        clean = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in word).strip("-")
+        return replace(spec, name=f"{clean[:40] or 'agent'}-{agent[:4]}")
+
+    async def spawn(self, spec: AgentSpec, secrets: Mapping[str, str], caller: Caller) -> Answer:
+        """Accept an agent and start it. Raises Invalid, NameTaken, Draining."""
+
+        def act() -> Receipt:
+            if self.draining:
+                raise Draining
+            taken = self._engine.world.names.get(checked.name)
+            if taken is not None:
+                raise NameTaken(checked.name, taken)
+            number = self._engine.world.numbers + 1
+            events = machine.decide_spawn(checked, number=number, supervisor="", run=f"{agent}.1")
+            return self._engine.commit(self._engine.agent_drafts(agent, events), caller, secret_rows(agent, secrets))
+
+        agent = self._engine.system.short_id()
+        checked = self.check(self.named(spec, agent), secrets)
+        receipt = await self._engine.once(caller, act)
+        return self._answer(self._agent_of(receipt) if receipt.repeated else agent, receipt)
+
+    async def stop(
+        self,
+        agent: str,
+        caller: Caller,
+        *,
+        grace_s: float | None,
+        signal: int,
+        note: str,
+        cause: facts.StopCause = "user",
+    ) -> Answer:
+        """Ask it to end."""
+
+        def decide(state: AgentState) -> tuple[facts.AgentEvent, ...]:
+            if state.supervisor and state.phase != "ended" and cause == "user":
+                raise AgentSupervised(state, "terminate")
+            return machine.decide_stop(state, cause=cause, grace_s=grace_s, signal=signal, note=note)
+
+        return await self._ask(agent, caller, decide)
+
+    async def restart(self, agent: str, caller: Caller, *, grace_s: float | None) -> Answer:
+        """Stop the run and start a new one."""
+
+        def decide(state: AgentState) -> tuple[facts.AgentEvent, ...]:
+            if self.draining:
+                raise Draining
+            taken = self._engine.world.names.get(state.spec.name)
+            if taken is not None and taken != state.id:
+                raise NameTaken(state.spec.name, taken)
+            return machine.decide_restart(state, run=next_run(state), grace_s=grace_s)
+
+        return await self._ask(agent, caller, decide)
+
+    async def signal(self, agent: str, caller: Caller, *, signal: int, whole_tree: bool) -> Answer:
+        """Send a signal."""
+        return await self._ask(agent, caller, lambda s: machine.decide_signal(s, signal=signal, whole_tree=whole_tree))
+
+    async def resize(self, agent: str, caller: Caller, *, rows: int, columns: int) -> Answer:
+        """Resize its terminal."""
+        return await self._ask(agent, caller, lambda state: machine.decide_resize(state, rows=rows, columns=columns))
+
+    async def remove(self, agent: str, caller: Caller) -> Answer:
+        """Take it out of the lists."""
+        return await self._ask(agent, caller, machine.decide_remove)
+
+    async def send(self, agent: str, caller: Caller, *, data: bytes, eof: bool) -> tuple[Answer, int]:
+        """Write to its standard input; also tells the offset."""
+        answer = await self._ask(agent, caller, lambda state: machine.decide_input(state, data, eof=eof))
+        event = self._event(answer.receipt.first_seq)
+        return answer, event.meta.fact.input_accepted.offset
+
+    async def _ask(
+        self, agent: str, caller: Caller, decide: Callable[[AgentState], tuple[facts.AgentEvent, ...]]
+    ) -> Answer:
+        def act() -> Receipt:
+            state = self._load(agent)
+            events = decide(state)
+            if events and self._engine.world.agent(agent) is None:
+                self._engine.world.load(state, 0)
+            receipt = self._engine.commit(self._engine.agent_drafts(agent, events), caller)
+            settled[receipt.last_seq] = self._engine.settle(agent) or state
+            return receipt
+
+        settled: dict[int, AgentState] = {}
+        receipt = await self._engine.once(caller, act)
+        state = settled.get(receipt.last_seq)
+        if receipt.repeated or state is None:
+            return self._answer(agent, receipt)
+        return Answer(state=state, as_of_seq=receipt.last_seq, receipt=receipt)
+
+    def _answer(self, agent: str, receipt: Receipt) -> Answer:
+        found = self._views.agent(agent, receipt.last_seq)
+        if found is None:
+            raise Bug(f"agent {agent} has no state as of seq {receipt.last_seq}")
+        return Answer(state=found[0], as_of_seq=receipt.last_seq, receipt=receipt)
+
+    def _agent_of(self, receipt: Receipt) -> str:
+        return self._event(receipt.first_seq).meta.agent
+
+    def _event(self, seq: int) -> event_pb2.Event:
+        return event_pb2.Event.FromString(payload(self._reader.get(seq)))
+
+    # --- approvals ---------------------------------------------------------------------------------------------
+
+    def resolve_approval(self, reference: str) -> str:
+        """Id of an approval given by id or unique prefix."""
+        if reference in self._engine.world.approvals or self._views.approval(reference) is not None:
+            return reference
+        found = self._views.approvals_with_prefix(reference, 3) if len(reference) >= _MIN_PREFIX else []
+        if len(found) > 1:
+            raise AgentAmbiguous(reference, found)
+        if not found:
+            raise ApprovalNotFound(reference)
+        return found[0]
+
+    def approval(self, approval: str) -> ApprovalState:
+        """A question as it stands."""
+        state = self._engine.world.approvals.get(approval) or self._views.approval(approval)
+        if state is None:
+            raise ApprovalNotFound(approval)
+        return state
+
+    async def answer(self, approval: str, caller: Caller, *, approve: bool, note: str) -> ApprovalState:
+        """Answer a question. Raises AlreadyAnswered with who was first."""
+
+        def act() -> Receipt:
+            return self._engine.commit(self._answer_drafts(approval, "approved" if approve else "denied", note), caller)
+
+        await self._engine.once(caller, act)
+        return self._views.approval(approval) or self.approval(approval)
+
+    def expire(self, approval: str) -> None:
+        """Its deadline has passed."""
+        if approval in self._engine.world.approvals:
+            self._engine.commit(self._answer_drafts(approval, "expired", "nobody answered in time"))
+
+    def _answer_drafts(
+        self, approval: str, outcome: Literal["approved", "denied", "expired"], note: str
+    ) -> list[Draft]:
+        question = self.approval(approval)
+        answered = approvals.decide_answer(question, outcome=outcome, note=note)
+        state = self._load(question.agent)
+        events: list[facts.AgentEvent] = [answered]
+        words = self._adapters[state.spec.adapter].answer(question.key, outcome, note)
+        if words and state.live_run is not None and not state.live_run.input_closed:
+            events += machine.decide_input(replace(state, stop=None), words, eof=False)
+        return self._engine.agent_drafts(question.agent, events)
+
+    # --- what happens ------------------------------------------------------------------------------------------
+
+    def report(self, agent: str, events: Iterable[facts.AgentEvent | facts.CaptureEvent]) -> Receipt:
+        """Facts from the agent's own process."""
+        receipt = self._engine.commit(self._engine.agent_drafts(agent, events), INTERNAL)
+        self._engine.settle(agent)
+        return receipt
+
+
+def next_run(state: AgentState) -> str:
+    """Id of the agent's next run: its own id and the attempt, so it is never used twice."""
+    attempt = state.run.attempt + 1 if state.run is not None else 1
+    return f"{state.id}.{attempt}"
+
+
+def secret_rows(agent: str, secrets: Mapping[str, str]) -> list[Row]:
+    """The row that keeps an agent's secret environment."""
+    if not secrets:
+        return []
+    return [("secrets", agent.encode(), json.dumps(dict(secrets)).encode())]
+
+
+def inputs_after(reader: Reader, agent: str, run: str) -> list[Draft]:
+    """Facts of one run that had an effect on its folder, oldest first: what recovery repeats."""
+    drafts: list[Draft] = []
+    selection = select(f'run = "{run}"', now_us=0, stream=agent_stream(agent))
+    after = 0
+    while True:
+        page = reader.page(selection, after, reader.head, 256)
+        for framed in page.frames:
+            event = decode(event_pb2.Event.FromString(payload(framed)))
+            if isinstance(event, facts.InputAccepted | facts.StopWanted | facts.Signalled | facts.Resized):
+                drafts.append(Draft(stream="", event=event, agent=agent, run=run))
+        if page.done:
+            return drafts
+        after = page.reached

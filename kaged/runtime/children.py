@@ -1,0 +1,121 @@
+"""All live runs: one keeper task each, one watch on disk changes, limits on starting many at once.
+
+Effects of facts about runs arrive here once they are durable: start a process, give an order, write input. What a
+keeper sees of its run goes back as reports. The same keeper serves a run that this daemon started and one that it
+adopted; `keeper.py` is that life. Not here: what follows from an end (the machines decide).
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from kaged.domain.errors import KageError
+from kaged.domain.events import agent as facts
+from kaged.domain.machines.agent import AgentState, Run
+from kaged.ports import Launched, Watch
+from kaged.runtime.keeper import Host, Keeper
+from kaged.store.codec import Draft
+
+_SCAN_S: Final = 1.0  # the safety scan behind the watch (decision 18)
+log = logging.getLogger("kaged.children")
+
+
+class Children:
+    """See the module. Used on the event loop only; `serve` runs until cancelled."""
+
+    def __init__(self, host: Host, watch: Watch, find: Callable[[str], AgentState | None]) -> None:
+        self._host = host
+        self._watch = watch
+        self._find = find
+        self._keepers: dict[str, Keeper] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._group: asyncio.TaskGroup | None = None
+        self._zombies: list[Launched] = []
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def __len__(self) -> int:
+        return len(self._keepers)
+
+    async def serve(self) -> None:
+        """Keep runs until cancelled; keepers end with it, agents do not."""
+        fd = self._watch.fileno()
+        loop = asyncio.get_running_loop()
+        if fd is not None:
+            loop.add_reader(fd, self._changed)
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._group = group
+                while True:
+                    await asyncio.sleep(_SCAN_S)
+                    if fd is None:
+                        self._changed()
+                    for keeper in self._keepers.values():
+                        keeper.look()
+                    self._zombies = [launched for launched in self._zombies if launched.reap() is None]
+        finally:
+            self._group = None
+            if fd is not None:
+                loop.remove_reader(fd)
+
+    def _changed(self) -> None:
+        runs, lost = self._watch.changed()
+        for run in self._keepers if lost else runs:
+            keeper = self._keepers.get(run)
+            if keeper is not None:
+                keeper.look()
+
+    # --- runs --------------------------------------------------------------------------------------------------
+
+    def keep(self, state: AgentState, run: Run, *, adopted: bool) -> Keeper:
+        """Begin to keep a run."""
+        keeper = Keeper(self._host, self._watch, state, run, adopted=adopted)
+        self._keepers[run.id] = keeper
+        self._idle.clear()
+        assert self._group is not None, "serve() has begun"
+        self._tasks[run.id] = self._group.create_task(self._life(keeper), name=f"run {run.id}")
+        return keeper
+
+    async def _life(self, keeper: Keeper) -> None:
+        try:
+            await keeper.live()
+        except KageError as error:
+            # The journal refuses (a full or failed disk), or the disk of the run folder does. The run itself goes
+            # on; this or the next daemon adopts it.
+            log.error("keeper_stopped run=%s reason=%s %s", keeper.run, error.reason, error)
+        finally:
+            self._keepers.pop(keeper.run, None)
+            self._tasks.pop(keeper.run, None)
+            if not self._keepers:
+                self._idle.set()
+
+    def keeper(self, run: str) -> Keeper | None:
+        """The keeper of a run."""
+        return self._keepers.get(run)
+
+    def bury(self, launched: Launched) -> None:
+        """Collect a shim now or, if it has not quite ended, soon."""
+        if launched.reap() is None:
+            self._zombies.append(launched)
+
+    async def wait_idle(self) -> None:
+        """Return when no run is left."""
+        await self._idle.wait()
+
+    # --- effects -----------------------------------------------------------------------------------------------
+
+    def happened(self, draft: Draft, seq: int) -> None:
+        """Carry out what a durable fact asks for."""
+        event = draft.event
+        match event:
+            case facts.RunWanted():
+                state = self._find(draft.agent)
+                if state is not None and state.run is not None and state.run.id == event.run and state.run.live:
+                    self.keep(state, state.run, adopted=False)
+            case facts.StopWanted() | facts.Signalled() | facts.Resized() | facts.InputAccepted():
+                keeper = self._keepers.get(event.run)
+                if keeper is not None:
+                    keeper.obey(event)
+            case _:
+                pass

@@ -1,0 +1,416 @@
+"""The working daemon without its doors: engine, agents, trees, children and timers joined, and their recovery.
+
+    open store -> fold live states -> adopt or settle every run -> resume trees and timers -> serve
+
+Recovery asks the state what should be under way and looks at what is there; unknown is never treated as dead. One
+slow or broken run holds up nobody else. Nothing is signalled before all run folders were looked at.
+"""
+
+import asyncio
+import json
+import logging
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from kaged.api.v1 import event_pb2
+from kaged.domain.errors import KageError
+from kaged.domain.events import agent as facts
+from kaged.domain.machines import agent as machine
+from kaged.domain.machines.agent import AgentState, Run
+from kaged.domain.masking import Masker
+from kaged.domain.run_records import RunSpec, TerminalSize
+from kaged.domain.world import World
+from kaged.ports import Adapter, Executor, Launched, Watch
+from kaged.runtime.agents import Agents, inputs_after, next_run
+from kaged.runtime.capture import Place, Reading
+from kaged.runtime.children import Children
+from kaged.runtime.engine import Engine
+from kaged.runtime.keeper import Done, FolderFact
+from kaged.runtime.system import System
+from kaged.runtime.timers import Timers
+from kaged.runtime.trees import Trees
+from kaged.store.codec import Draft, decode
+from kaged.store.feed import Feed
+from kaged.store.journal import Journal
+from kaged.store.reader import Reader
+from kaged.store.record import payload
+from kaged.store.views import Views, agent_stream
+
+_ADOPT_S: Final = 5.0
+_STARTS_AT_ONCE: Final = 8
+DAEMON_STREAM: Final = "daemon"
+log = logging.getLogger("kaged.core")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the core must know of the configuration."""
+
+    version: str
+    daemon_lock: Path
+    agent_socket: str
+    unsupervised_s: float
+    max_subscribers: int
+    base_env: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recovered:
+    """What recovery found."""
+
+    adopted: int
+    settled: int
+    after_clean_stop: bool
+
+
+class Core:
+    """See the module. One for an open store; used on the event loop only."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        system: System,
+        executor: Executor,
+        watch: Watch,
+        adapters: Mapping[str, Adapter],
+        settings: Settings,
+        token: Callable[[str], str],
+        pid: int,
+    ) -> None:
+        self.journal = journal
+        self.system = system
+        self.executor = executor
+        self.starts = asyncio.Semaphore(_STARTS_AT_ONCE)
+        self.reader = Reader(journal)
+        self.views = Views(journal.store, self.reader)
+        self.world = World()
+        self.engine = Engine(journal, self.world, system)
+        self.agents = Agents(self.engine, self.views, self.reader, adapters, executor.enforces)
+        self.timers = Timers(system.now_us, self._due)
+        self.trees = Trees(self.engine, self.agents, self.views, self.timers)
+        self.children = Children(self, watch, self.world.agent)
+        self.feed = Feed(journal, self.reader, max_subscribers=settings.max_subscribers)
+        self.output_bytes = 0
+        self.runs_started = 0
+        self._adapters = adapters
+        self._settings = settings
+        self._token = token
+        self._pid = pid
+        for listener in (self.children, self.trees, self):
+            self.engine.listen(listener)
+
+    # --- recovery ----------------------------------------------------------------------------------------------
+
+    async def recover(self) -> Recovered:
+        """Fold what can still act, adopt or settle every run, resume the rest. `children.serve` must run."""
+        await asyncio.to_thread(self._fold)
+        last = self.reader.last_of(DAEMON_STREAM)
+        clean = last is not None and last.type == facts.DaemonStopped.type_name
+        keepers = [self.children.keep(state, run, adopted=True) for state, run in list(self.world.live_runs())]
+        await asyncio.to_thread(self._sweep, {run.id for _, run in self.world.live_runs()})
+        if keepers:
+            await asyncio.wait([keeper.adopted_alive for keeper in keepers], timeout=_ADOPT_S)
+        alive = sum(1 for keeper in keepers if keeper.adopted_alive.done() and keeper.adopted_alive.result())
+        recovered = Recovered(adopted=alive, settled=len(keepers) - alive, after_clean_stop=clean)
+        self.trees.resume()
+        for kept in self.world.agents.values():
+            if kept.state.phase == "backoff":
+                self.timers.arm(("agent", kept.state.id), kept.state.due_us)
+        for approval in self.world.approvals.values():
+            if approval.state == "open" and approval.deadline_us:
+                self.timers.arm(("approval", approval.id), approval.deadline_us)
+        started = facts.DaemonStarted(
+            version=self._settings.version,
+            pid=self._pid,
+            boot_id=self.system.boot_id(),
+            adopted=recovered.adopted,
+            settled=recovered.settled,
+            after_clean_stop=clean,
+        )
+        if self.journal.refusal is None:
+            receipt = self.engine.commit([Draft(stream=DAEMON_STREAM, event=started)])
+            if receipt.done is not None:
+                await asyncio.shield(receipt.done)
+        return recovered
+
+    def _fold(self) -> None:
+        for agent in self.views.live_agents():
+            found = self.views.agent(agent)
+            if found is None:
+                continue
+            self.world.load(*found)
+            for approval in found[0].approvals:
+                state = self.views.approval(approval)
+                if state is not None:
+                    self.world.approvals[approval] = state
+        self.world.numbers = max(self.world.numbers, self.views.last_number())
+        for name in self.views.tree_names():
+            tree = self.views.tree(name)
+            if tree is not None:
+                self.world.trees[name] = tree[0]
+                self.world.tree_facts_since_row[name] = tree[1]
+
+    def _sweep(self, live: set[str]) -> None:
+        """Run folders that no live run owns: left by a crash between the last fact and the removal."""
+        self.executor.empty_trash()
+        for run in self.executor.runs():
+            if run in live:
+                continue
+            folder = self.executor.folder(run)
+            try:
+                if folder.held():
+                    log.error("stray_run run=%s hint=%s", run, "its shim lives, but this store does not know it")
+                    continue
+                folder.remove()
+            except (KageError, OSError) as error:
+                log.warning("stray_folder run=%s error=%s", run, error)
+
+    async def say_stopped(self, agents: str, reason: str) -> None:
+        """Record an orderly stop as the last fact."""
+        if self.journal.refusal is not None:
+            return
+        kept = facts.DaemonStopped(agents="stop" if agents == "stop" else "keep", reason=reason)
+        receipt = self.engine.commit([Draft(stream=DAEMON_STREAM, event=kept)])
+        if receipt.done is not None:
+            await asyncio.shield(receipt.done)
+
+    def stop_all(self) -> int:
+        """Ask every agent to end: the daemon is told to take them along."""
+        count = 0
+        for kept in list(self.world.agents.values()):
+            state = kept.state
+            if state.phase == "ended":
+                continue
+            events = machine.decide_stop(state, cause="daemon", note="the daemon stops")
+            if events:
+                self.engine.commit(self.engine.agent_drafts(state.id, events))
+                self.engine.settle(state.id)
+                count += 1
+        return count
+
+    # --- effects that are neither a child's nor a tree's ---------------------------------------------------------
+
+    def happened(self, draft: Draft, seq: int) -> None:
+        """Arm timers, start what waited."""
+        event = draft.event
+        match event:
+            case facts.RestartScheduled():
+                self.timers.arm(("agent", draft.agent), event.due_us)
+            case facts.ApprovalRequested() if event.deadline_us:
+                self.timers.arm(("approval", event.approval), event.deadline_us)
+            case facts.ApprovalAnswered() | facts.ApprovalWithdrawn():
+                self.timers.disarm(("approval", event.approval))
+                self.world.approvals.pop(event.approval, None)
+            case facts.RunStarted():
+                self.runs_started += 1
+            case facts.RunEnded():
+                state = self.world.agent(draft.agent)
+                if state is not None and state.supervisor:
+                    self.trees.resume_after(state)
+            case _:
+                pass
+
+    def _due(self, key: tuple[str, ...]) -> None:
+        try:
+            match key:
+                case ("agent", agent):
+                    state = self.world.agent(agent)
+                    if state is not None:
+                        run = next_run(state)
+                        self.report(agent, machine.decide_due(state, run=run, now_us=self.system.now_us()))
+                case ("approval", approval):
+                    self.agents.expire(approval)
+                case ("tree", tree, path):
+                    self.trees.due(tree, path)
+        except KageError as error:
+            # Nearly always a full disk: the state still says what is due, so look again in a while.
+            log.warning("timer_refused key=%s reason=%s", key, error.reason)
+            self.timers.arm(key, self.system.now_us() + 1_000_000)
+
+    # --- what keepers need (keeper.Host) -------------------------------------------------------------------------
+
+    def state(self, agent: str) -> AgentState | None:
+        """The agent now."""
+        return self.world.agent(agent)
+
+    def adapter(self, state: AgentState) -> Adapter:
+        """How to talk to it."""
+        return self._adapters[state.spec.adapter]
+
+    def masker(self, state: AgentState) -> Masker:
+        """What to hide of its output."""
+        return Masker(self._secrets(state.id))
+
+    def _secrets(self, agent: str) -> dict[str, str]:
+        row = self.journal.store.get("secrets", agent.encode())
+        return dict(json.loads(row)) if row else {}
+
+    def run_spec(self, state: AgentState, run: Run) -> RunSpec:
+        """What its shim is told: the whole environment, the limits that hold without a daemon."""
+        spec = state.spec
+        unsupervised = spec.limits.unsupervised_s or self._settings.unsupervised_s
+        environment = {
+            **self._settings.base_env,
+            **spec.environment,
+            **self._secrets(state.id),
+            "KAGE_AGENT_ID": state.id,
+            "KAGE_AGENT_NAME": spec.name,
+            "KAGE_RUN_ID": run.id,
+            "KAGE_SOCKET": self._settings.agent_socket,
+            "KAGE_TOKEN_FILE": str(self.executor.folder(run.id).path / "token"),
+        }
+        if spec.goal:
+            environment["KAGE_GOAL"] = spec.goal
+        terminal = spec.terminal
+        return RunSpec(
+            run_id=run.id,
+            agent_id=state.id,
+            argv=spec.command,
+            env=environment,
+            cwd=spec.working_directory,
+            stdin=spec.stdin,
+            capture=spec.capture,
+            merge_stderr=spec.merge_stderr,
+            terminal=TerminalSize(rows=terminal.rows, cols=terminal.columns) if terminal is not None else None,
+            daemon_lock=str(self._settings.daemon_lock),
+            unsupervised_max_s=max(0.0, unsupervised),
+            wall_s=spec.limits.wall_time_s,
+            stop_signal=spec.stop.signal,
+            grace_s=spec.stop.grace_s,
+        )
+
+    def equip(self, run: str) -> None:
+        """Give a run its token, in its own folder. Called in a thread, before the gate opens."""
+        path = self.executor.folder(run).path / "token"
+        with open(path, "x", encoding="ascii", opener=_private) as file:
+            file.write(self._token(run))
+
+    def place(self, agent: str, run: str) -> Place:
+        """Where its output was recorded and understood to, from the journal."""
+        place = Place()
+        stream = agent_stream(agent)
+        last = self.reader.last_of(f"{stream}/output")
+        if last is not None and last.shape.run == run:
+            match self._fact(last.seq):
+                case facts.OutputChunk(stdout_end=out_end, stderr_end=err_end):
+                    place.out_end, place.err_end = out_end, err_end
+                case facts.OutputTruncated(channel="out", found=found):
+                    place.out_end = found
+                case facts.OutputTruncated(found=found):
+                    place.err_end = found
+                case _:
+                    pass
+        last = self.reader.last_of(f"{stream}/capture")
+        if last is not None and last.shape.run == run:
+            fact = self._fact(last.seq)
+            if isinstance(fact, facts.RunRead):
+                place.out_parsed, place.adapter_state = fact.stdout_parsed, fact.adapter_state
+        return place
+
+    def _fact(self, seq: int) -> object:
+        return decode(event_pb2.Event.FromString(payload(self.reader.get(seq))))
+
+    def unperformed(self, agent: str, run: str, input_bytes: int, orders_bytes: int) -> list[FolderFact]:
+        """Recorded orders and input that its folder lacks, oldest first."""
+        missing: list[FolderFact] = []
+        for draft in inputs_after(self.reader, agent, run):
+            match draft.event:
+                case facts.InputAccepted() as event:
+                    if event.eof or event.offset + event.length > input_bytes:
+                        missing.append(event)
+                case facts.StopWanted() | facts.Signalled() | facts.Resized() as event:
+                    if event.offset + event.length > orders_bytes:
+                        missing.append(event)
+                case _:
+                    pass
+        return missing
+
+    def report(self, agent: str, events: Sequence[facts.AgentEvent | facts.CaptureEvent]) -> Done | None:
+        """Commit facts about one agent."""
+        return self.agents.report(agent, events).done if events else None
+
+    def read(self, agent: str, run: str, reading: Reading) -> Done | None:
+        """Commit what was read of its output, with the questions in it."""
+        self.output_bytes += reading.recorded
+        events: list[facts.AgentEvent | facts.CaptureEvent] = []
+        state = self.world.agent(agent)
+        if state is not None:
+            events += self._questions(state, run, reading)
+            if reading.sends and state.live_run is not None and not state.live_run.input_closed:
+                end = state.live_run.input_end
+                size = len(reading.sends)
+                events.append(facts.InputAccepted(run=run, offset=end, length=size, eof=False, data=reading.sends))
+        return self.report(agent, [*reading.facts, *events])
+
+    def _questions(self, state: AgentState, run: str, reading: Reading) -> list[facts.AgentEvent]:
+        events: list[facts.AgentEvent] = []
+        open_keys = {
+            approval.key: approval.id
+            for approval in (self.world.approvals.get(item) for item in state.approvals)
+            if approval is not None and approval.run == run
+        }
+        now_us = self.journal.now_us()
+        for ask in reading.asks:
+            if ask.key in open_keys:
+                continue  # asked again: the question stands
+            approval = open_keys[ask.key] = self.system.short_id()
+            events.append(
+                facts.ApprovalRequested(
+                    approval=approval,
+                    run=run,
+                    key=ask.key,
+                    kind=ask.kind,
+                    deadline_us=now_us + int(ask.timeout_s * 1e6) if ask.timeout_s else 0,
+                    title=ask.title,
+                    tool=ask.tool,
+                    data_json=ask.data_json,
+                    why=ask.why,
+                )
+            )
+        for unask in reading.unasks:
+            if unask.key in open_keys:
+                events.append(facts.ApprovalWithdrawn(approval=open_keys.pop(unask.key), cause="agent"))
+        return events
+
+    def executed(self, agent: str, event: facts.RunExecuted) -> Done | None:
+        """Commit that its program runs, with what its tree makes of it."""
+        state = self.world.agent(agent)
+        if state is None or state.run is None or state.run.id != event.run or state.run.phase == "executed":
+            return None
+        drafts = self.engine.agent_drafts(agent, (event,))
+        if state.supervisor:
+            drafts += self.trees.executed(state, state.run, event.at_us)
+        return self.engine.commit(drafts).done
+
+    def ended(self, agent: str, event: facts.RunEnded) -> Done | None:
+        """Commit its end, and what follows from it, in one batch."""
+        state = self.world.agent(agent)
+        if state is None or state.run is None:
+            return None
+        now_us, jitter = self.journal.now_us(), self.system.jitter()
+        events = machine.decide_ended(state, event, next_run=next_run(state), now_us=now_us, jitter=jitter)
+        drafts = self.engine.agent_drafts(agent, events)
+        for item in events:
+            if state.supervisor and isinstance(item, facts.RunEnded):
+                drafts += self.trees.ended(state, state.run, item)
+        receipt = self.engine.commit(drafts)
+        self.engine.settle(agent)
+        return receipt.done
+
+    def limit(self, agent: str, limit: str) -> None:
+        """It went over a limit: stop it."""
+        state = self.world.agent(agent)
+        if state is not None:
+            note = f"the limit {limit} was reached"
+            self.report(agent, machine.decide_stop(state, cause="limit", limit=limit, note=note))
+
+    def bury(self, launched: Launched) -> None:
+        """Collect a shim once it has ended."""
+        self.children.bury(launched)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)

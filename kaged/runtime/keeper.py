@@ -1,0 +1,451 @@
+"""The life of one run as the daemon sees it, from the wish to the sealed end. The same for adopted runs.
+
+    wanted -> shim at its gate -> run.started (durable) -> gate opens -> run.executed -> output ... -> run.ended
+
+A crash of the daemon after any step is met by the next daemon's keeper at the same place: everything that it needs
+is in the journal or in the run's folder. Reports are commits; a keeper waits for each before it reads on, so a run
+holds at most one batch in flight and its spool is the buffer.
+"""
+
+import asyncio
+import contextlib
+import dataclasses
+import logging
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+from kaged.domain.errors import AlreadyExists, KageError, Unavailable
+from kaged.domain.events import agent as facts
+from kaged.domain.machines.agent import AgentState, Run
+from kaged.domain.masking import Masker
+from kaged.domain.orders import Order, ResizeOrder, SignalOrder, StopOrder
+from kaged.domain.run_records import (
+    Channel,
+    ExecFailed,
+    Exited,
+    ExitRecord,
+    Meta,
+    NotStarted,
+    RunSpec,
+    SealedRecord,
+    TornRecord,
+)
+from kaged.ports import Adapter, Executor, Launched, RunFolder, Watch
+from kaged.runtime.capture import Capture, Place, Reading
+from kaged.runtime.system import System
+
+READ_BYTES: Final = 1 << 20
+FLUSH_S: Final = 0.02  # small output is gathered this long (decision 13)
+_ENOUGH_BYTES: Final = 64 << 10  # ... unless there is this much of it
+_READY_S: Final = 30.0
+_GONE_S: Final = 10.0  # for a shim that lost its daemon at the gate to say that it did not start
+log = logging.getLogger("kaged.keeper")
+
+FolderFact = facts.StopWanted | facts.Signalled | facts.Resized | facts.InputAccepted
+Done = asyncio.Future[None]
+
+
+class Host(Protocol):
+    """What a keeper needs of the daemon."""
+
+    executor: Executor
+    system: System
+    starts: asyncio.Semaphore
+
+    def state(self, agent: str) -> AgentState | None:
+        """The agent now."""
+
+    def adapter(self, state: AgentState) -> Adapter:
+        """How to talk to it."""
+
+    def masker(self, state: AgentState) -> Masker:
+        """What to hide of its output."""
+
+    def run_spec(self, state: AgentState, run: Run) -> RunSpec:
+        """What its shim is told."""
+
+    def place(self, agent: str, run: str) -> Place:
+        """Where its output was recorded to, from the journal."""
+
+    def unperformed(self, agent: str, run: str, input_bytes: int, orders_bytes: int) -> list[FolderFact]:
+        """Recorded orders and input that its folder lacks, oldest first."""
+
+    def report(self, agent: str, events: Sequence[facts.AgentEvent | facts.CaptureEvent]) -> Done | None:
+        """Commit facts."""
+
+    def read(self, agent: str, run: str, reading: Reading) -> Done | None:
+        """Commit what was read, with the questions in it."""
+
+    def executed(self, agent: str, event: facts.RunExecuted) -> Done | None:
+        """Commit that its program runs."""
+
+    def ended(self, agent: str, event: facts.RunEnded) -> Done | None:
+        """Commit its end and what follows from it."""
+
+    def limit(self, agent: str, limit: str) -> None:
+        """It went over a limit: stop it."""
+
+    def equip(self, run: str) -> None:
+        """Put what the run may use into its folder."""
+
+    def bury(self, launched: Launched) -> None:
+        """Collect a shim once it has ended."""
+
+
+class Keeper:
+    """One run. `live` returns when the run has ended and its folder is gone."""
+
+    def __init__(self, host: Host, watch: Watch, state: AgentState, run: Run, *, adopted: bool) -> None:
+        self.agent = state.id
+        self.run = run.id
+        self.last_output_s = host.system.monotonic_s()
+        self.adopted_alive: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._host = host
+        self._watch = watch
+        self._spec = state.spec
+        self._state_at_start = state
+        self._phase = run.phase
+        self._adopted = adopted
+        self._folder: RunFolder = host.executor.folder(run.id)
+        self._launched: Launched | None = None
+        self._dirty = asyncio.Event()
+        self._ready = False
+        self._waiting: list[FolderFact] = []
+        self._limited = False
+        self._read_s = 0.0
+
+    def look(self) -> None:
+        """Something may have changed in the folder."""
+        self._dirty.set()
+
+    def obey(self, fact: FolderFact) -> None:
+        """Put a durable order or input into the folder; kept until there is one."""
+        if not self._ready:
+            self._waiting.append(fact)
+            return
+        try:
+            perform(self._folder, fact)
+        except (OSError, KageError) as error:
+            # The folder lacks it now; it is repeated, in order, when the disk allows.
+            log.warning("folder_write_failed run=%s error=%s", self.run, error)
+            self._ready = False
+            self._waiting.append(fact)
+            self.look()
+
+    async def live(self) -> None:
+        """Keep the run until its end."""
+        try:
+            if self._phase == "wanted" and not await self._start():
+                return
+            await self._capture()
+        finally:
+            if not self.adopted_alive.done():
+                self.adopted_alive.set_result(False)
+            self._watch.remove(self.run)
+
+    # --- starting ----------------------------------------------------------------------------------------------
+
+    async def _start(self) -> bool:
+        """Get the run to its start, or report that it never started."""
+        if self._adopted:
+            await self._abandon_start()
+            return False
+        try:
+            async with self._host.starts:
+                meta = await asyncio.to_thread(self._launch)
+        except (KageError, OSError) as error:
+            await self._not_started(str(error))
+            return False
+        assert self._launched is not None
+        state = self._host.state(self.agent)
+        if state is None or state.stop is not None or state.live_run is None:
+            self._launched.abandon()
+            await self._not_started("stopped before it started")
+            return False
+        started = facts.RunStarted(
+            run=self.run,
+            shim_pid=meta.pid,
+            shim_start_ticks=meta.start_ticks,
+            boot_id=meta.boot_id,
+            protocol=meta.protocol,
+        )
+        await _durable(self._host.report(self.agent, (started,)))
+        try:
+            self._launched.open_gate()
+        except KageError as error:
+            await self._not_started(str(error))
+            return False
+        return True
+
+    def _launch(self) -> Meta:
+        """In a thread: start the shim and wait until it stands at its gate."""
+        state = self._state_at_start
+        assert state.run is not None
+        spec = self._host.run_spec(state, state.run)
+        try:
+            self._launched = self._host.executor.launch(self.run, spec)
+            self._host.equip(self.run)
+            return self._launched.wait_ready(_READY_S)
+        except Unavailable:
+            if self._launched is not None:
+                self._launched.abandon()
+            raise
+        except AlreadyExists as error:  # an older store was put back under newer run folders
+            raise Unavailable(f"run folder {self.run} is there already") from error
+
+    async def _abandon_start(self) -> None:
+        """The daemon that wanted this run died before its gate opened: no shim may start it any more."""
+        if self._folder.exists():
+            await asyncio.to_thread(self._folder.cancel)
+            deadline = self._host.system.monotonic_s() + _GONE_S
+            while self._folder.held() and self._host.system.monotonic_s() < deadline:
+                self._dirty.clear()
+                await self._nap(0.05)
+        await self._not_started("the daemon ended before the start")
+
+    async def _not_started(self, why: str) -> None:
+        now_us = self._host.system.now_us()
+        end = ended(self.run, NOTHING, None, Place(), now_us, self._host.system.boot_id())
+        await _durable(self._host.ended(self.agent, _with_note(end, why)))
+        await self._finish()
+
+    # --- capturing ---------------------------------------------------------------------------------------------
+
+    async def _capture(self) -> None:
+        host, folder = self._host, self._folder
+        place = await asyncio.to_thread(host.place, self.agent, self.run) if self._adopted else Place()
+        capture = Capture(self.run, host.adapter(self._state_at_start), host.masker(self._state_at_start), place)
+        if self._adopted and place.out_end > place.out_parsed and capture.listens:
+            place.rest = await asyncio.to_thread(
+                folder.read_spool, "out", place.out_parsed, place.out_end - place.out_parsed
+            )
+            place.rest = capture.hide(place.rest)
+        with contextlib.suppress(OSError, KageError):
+            self._watch.add(self.run)
+        while True:
+            self._dirty.clear()
+            if not self._ready:
+                self._catch_up_folder()
+            end = await self._pass(capture)
+            if end is not None:
+                await _durable(host.ended(self.agent, end))
+                await self._finish()
+                return
+            if not self._dirty.is_set():
+                await self._dirty.wait()
+
+    def _catch_up_folder(self) -> None:
+        """Repeat recorded orders and input that the folder lacks: after a crash, or after a failed write."""
+        waiting, self._waiting = self._waiting, []
+        try:
+            if not self._folder.exists():
+                return
+            if self._adopted:
+                sizes = self._folder.input_size(), self._folder.orders_size()
+                for fact in self._host.unperformed(self.agent, self.run, *sizes):
+                    perform(self._folder, fact)
+            for fact in waiting:
+                perform(self._folder, fact)
+            self._ready = True
+        except (OSError, KageError) as error:
+            log.warning("folder_catch_up_failed run=%s error=%s", self.run, error)
+            self._waiting = waiting
+
+    async def _pass(self, capture: Capture) -> facts.RunEnded | None:
+        """One look at the folder: commit what is new. The end, once everything is read."""
+        host, folder = self._host, self._folder
+        if self._phase != "executed":
+            await self._look_for_program()
+        # Asked before the spools are read: what was sealed, or let go of, by now cannot grow any more.
+        sealed, alive = _read_sealed(folder), True
+        if sealed is None and not (alive := folder.held()):
+            sealed = _read_sealed(folder)
+        if not self.adopted_alive.done():
+            self.adopted_alive.set_result(alive and sealed is None)
+        over = sealed is not None or not alive
+        more = True
+        while more:
+            out = self._read("out", capture)
+            err = self._read("err", capture)
+            more = len(out) == READ_BYTES or len(err) == READ_BYTES
+            final = over and not more
+            if not (out or err or final):
+                break
+            reading = capture.take(out, err, final=final)
+            await _durable(host.read(self.agent, self.run, reading))
+            self._noted(reading.recorded, capture)
+        if over:
+            if not alive and sealed is None:
+                await asyncio.to_thread(host.executor.kill_leftovers, self.run)
+            record = _read_exit(folder)
+            return ended(self.run, record, sealed, capture.place, host.system.now_us(), host.system.boot_id())
+        await self._gather(capture)
+        return None
+
+    async def _look_for_program(self) -> None:
+        try:
+            record = self._folder.read_agent()
+        except TornRecord as error:
+            log.error("record_torn run=%s %s", self.run, error)
+            return
+        if record is None:
+            return
+        self._phase = "executed"
+        event = facts.RunExecuted(
+            run=self.run,
+            pid=record.pid,
+            start_ticks=record.start_ticks,
+            session=record.session,
+            at_us=record.at.wall_us,
+        )
+        await _durable(self._host.executed(self.agent, event))
+
+    def _read(self, channel: Channel, capture: Capture) -> bytes:
+        at = capture.place.end(channel)
+        data = self._folder.read_spool(channel, at, READ_BYTES)
+        if not data and at and (size := self._folder.spool_size(channel)) < capture.place.end(channel):
+            self._host.report(self.agent, (capture.shrunk(channel, size),))
+        return data
+
+    def _noted(self, count: int, capture: Capture) -> None:
+        now_s = self._host.system.monotonic_s()
+        if count:
+            self.last_output_s = self._read_s = now_s
+        limits = self._spec.limits
+        total = capture.place.out_end + capture.place.err_end
+        if limits.output_bytes and total > limits.output_bytes and not self._limited:
+            self._limited = True
+            self._host.limit(self.agent, "output_bytes")
+
+    async def _gather(self, capture: Capture) -> None:
+        """Let small output gather; look at the idle limit."""
+        limits = self._spec.limits
+        now_s = self._host.system.monotonic_s()
+        if limits.idle_s and now_s - self.last_output_s > limits.idle_s and not self._limited:
+            self._limited = True
+            self._host.limit(self.agent, "idle_s")
+        rest_s = self._read_s + FLUSH_S - now_s
+        if rest_s > 0 and self._unread(capture) < _ENOUGH_BYTES:
+            await asyncio.sleep(rest_s)
+
+    def _unread(self, capture: Capture) -> int:
+        sizes = self._folder.spool_size("out") + self._folder.spool_size("err")
+        return sizes - capture.place.out_end - capture.place.err_end
+
+    async def _nap(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._dirty.wait(), seconds)
+
+    async def _finish(self) -> None:
+        await asyncio.to_thread(self._clean_up)
+        if self._launched is not None:
+            self._launched.abandon()
+            self._host.bury(self._launched)
+
+    def _clean_up(self) -> None:
+        """In a thread: the run is over and in the journal; its folder holds nothing more."""
+        try:
+            if self._folder.exists():
+                self._folder.forget_spec()
+                if not self._folder.held():
+                    self._folder.remove()
+        except (OSError, KageError) as error:
+            log.warning("folder_not_removed run=%s error=%s", self.run, error)
+
+
+# --- facts to files, files to facts --------------------------------------------------------------------------
+
+
+def perform(folder: RunFolder, fact: FolderFact) -> None:
+    """Carry out one recorded wish in a run's folder. Repeatable."""
+    match fact:
+        case facts.InputAccepted():
+            if fact.data:
+                folder.write_input(fact.offset, fact.data)
+            if fact.eof:
+                folder.close_input(fact.offset + fact.length)
+        case _:
+            folder.write_order(fact.offset, fact.order, order_of(fact))
+
+
+def order_of(fact: facts.StopWanted | facts.Signalled | facts.Resized) -> Order:
+    """The order that a fact stands for."""
+    match fact:
+        case facts.StopWanted():
+            return StopOrder(signal=fact.signal, grace_s=fact.grace_s)
+        case facts.Signalled():
+            return SignalOrder(signal=fact.signal, whole_tree=fact.whole_tree)
+        case facts.Resized():
+            return ResizeOrder(rows=fact.rows, cols=fact.columns)
+
+
+NOTHING: Final = "not_started"
+
+
+def ended(
+    run: str, record: ExitRecord | str | None, sealed: SealedRecord | None, place: Place, now_us: int, boot_id: str
+) -> facts.RunEnded:
+    """The end of a run from its records. No exit record means lost: never an invented status."""
+    kind: facts.EndKind = "lost"
+    code, signal, core, cpu_us, rss, errno = -1, 0, False, 0, 0, 0
+    note, stopped_by, ended_us = "", "", now_us
+    match record:
+        case Exited():
+            kind = "exited"
+            code, signal, core = (-1 if record.code is None else record.code), record.signal or 0, record.core
+            cpu_us, rss = record.utime_us + record.stime_us, record.maxrss_kb * 1024
+            stopped_by, ended_us, boot_id = record.stopped_by or "", record.at.wall_us, record.at.boot_id
+        case ExecFailed():
+            kind, errno, stopped_by = "exec_failed", record.errno, record.stopped_by or ""
+            ended_us, boot_id = record.at.wall_us, record.at.boot_id
+            what = "the working directory does not exist" if record.cwd_missing else record.strerror
+            note = f"{record.stage}: {what}"
+        case NotStarted():
+            kind, note, ended_us, boot_id = "not_started", record.reason, record.at.wall_us, record.at.boot_id
+        case str():
+            kind = "not_started"
+        case None:
+            note = "its shim is gone and left no exit record"
+    return facts.RunEnded(
+        run=run,
+        kind=kind,
+        exit_code=code,
+        signal=signal,
+        core_dumped=core,
+        how="abnormal",  # judged by the machine, which knows the spec and what was asked
+        ended_us=min(ended_us, now_us),
+        boot_id=boot_id,
+        cpu_us=cpu_us,
+        max_rss_bytes=rss,
+        stdout_bytes=place.out_end,
+        stderr_bytes=place.err_end,
+        stopped_by=stopped_by,
+        survivors=len(sealed.survivors) if sealed is not None else 0,
+        errno=errno,
+        note=note,
+    )
+
+
+def _with_note(event: facts.RunEnded, note: str) -> facts.RunEnded:
+    return dataclasses.replace(event, note=note)
+
+
+def _read_sealed(folder: RunFolder) -> SealedRecord | None:
+    try:
+        return folder.read_sealed()
+    except TornRecord as error:
+        log.error("record_torn folder=%s %s", folder.path, error)
+        return None
+
+
+def _read_exit(folder: RunFolder) -> ExitRecord | None:
+    try:
+        return folder.read_exit()
+    except TornRecord as error:
+        log.error("record_torn folder=%s %s", folder.path, error)
+        return None
+
+
+async def _durable(done: Done | None) -> None:
+    if done is not None:
+        await asyncio.shield(done)
