@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import click
 
 from kagectl.client.failures import ClientError
-from kagectl.errors import INTERRUPTED, USAGE, Complaint, Ended, exit_code_of, told
+from kagectl.errors import INTERRUPTED, UNAVAILABLE, USAGE, Complaint, Ended, exit_code_of, told
 from kagectl.session import Session
 from kagectl.verb import Entry, LazyGroup
 
@@ -63,12 +63,16 @@ def cli(context: click.Context) -> None:
 def run(arguments: Sequence[str] | None = None) -> int:
     """Do what `arguments` (default: the process's own) ask for; the exit code."""
     try:
-        cli.main(args=arguments, prog_name="kagectl", standalone_mode=False, obj=Session())
+        words = list(sys.argv[1:] if arguments is None else arguments)
+        if "_KAGECTL_COMPLETE" in os.environ:
+            cli.main(args=words, prog_name="kagectl")  # the shell asks for completions
+        # Not cli.main otherwise: it would turn a broken pipe into exit code 1, "the agent failed".
+        with cli.make_context("kagectl", words, obj=Session()) as context:
+            cli.invoke(context)
         sys.stdout.flush()
     except Ended as end:
         return end.exit_code
     except BrokenPipeError:
-        sys.stderr.close()
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 128 + signal.SIGPIPE
     except (KeyboardInterrupt, click.Abort):
@@ -79,6 +83,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return _complain(error)
     except click.exceptions.Exit as end:
         return end.exit_code
+    except OSError as error:  # of our own files and terminal: the daemon's socket has its own words
+        click.echo(f"kagectl: {error}", err=True)
+        return UNAVAILABLE
     except Exception as error:  # noqa: BLE001 - the last line: no traceback ever reaches a person
         if os.environ.get("KAGE_DEBUG"):
             sys.excepthook(*sys.exc_info())  # `traceback` would cost every start 4 ms

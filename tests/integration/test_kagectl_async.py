@@ -106,7 +106,7 @@ async def test_appends_go_on_over_a_restart_of_the_daemon(fake):
             before = len(acked)
             async with asyncio.timeout(10):
                 while len(acked) < before + 20:
-                    await asyncio.sleep(0.01)
+                    await asyncio.sleep(0.01)  # noqa: ASYNC110 - the workers write into a plain dictionary
         stop.set()
     stored = [int(each.body.custom.data) for each in fake.world.events]
     assert len(stored) == len(set(stored))
