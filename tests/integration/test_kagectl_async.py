@@ -105,8 +105,8 @@ async def test_appends_go_on_over_a_restart_of_the_daemon(fake):
             await asyncio.to_thread(fake.restart)
             before = len(acked)
             async with asyncio.timeout(10):
-                while len(acked) < before + 20:
-                    await asyncio.sleep(0.01)  # noqa: ASYNC110 - the workers write into a plain dictionary
+                while len(acked) < before + 20:  # noqa: ASYNC110 - the workers fill a plain dictionary
+                    await asyncio.sleep(0.01)
         stop.set()
     stored = [int(each.body.custom.data) for each in fake.world.events]
     assert len(stored) == len(set(stored))

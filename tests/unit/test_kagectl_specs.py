@@ -1,7 +1,9 @@
 """Options, env files, spec files and tree files become the messages of the API, or are refused with a path."""
 
 import json
+import re
 import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -228,6 +230,14 @@ def test_a_tree_file_gives_supervisors_and_children_in_order():
 def test_a_slip_in_a_tree_file_is_named_with_its_path(text, said):
     with pytest.raises(Complaint, match=said):
         tree_file(tomllib.loads(text), here="/")
+
+
+def test_the_files_in_the_manual_are_accepted():
+    manual = (Path(__file__).parents[2] / "docs" / "kagectl.md").read_text()
+    agent, tree = re.findall(r"```toml\n(.*?)```", manual, re.DOTALL)
+    assert agent_file(tomllib.loads(agent)).limits.processes == 200
+    name, spec = tree_file(tomllib.loads(tree), here="/")
+    assert (name, [child.id for child in spec.children]) == ("project", ["db", "web"])
 
 
 def test_a_file_that_cannot_be_read_is_a_plain_complaint(tmp_path):
