@@ -75,7 +75,7 @@ class Ours:
         parent = self._state.nodes.get(path.rpartition("/")[0])
         if parent is None or parent.phase != "running":
             return "noproc"
-        wish = {"terminate": t.TerminateChild, "restart": t.RestartChild, "delete": t.DeleteChild}[verb]
+        wish: Any = {"terminate": t.TerminateChild, "restart": t.RestartChild, "delete": t.DeleteChild}[verb]
         try:
             self._take(wish(path=path, **NOW))
         except t.ChildNotFound:
@@ -147,7 +147,7 @@ class Ours:
 
 
 def _fails(tree: list[Any], path: str) -> list[tuple[str, int]]:
-    found = []
+    found: list[tuple[str, int]] = []
     for child in tree[7]:
         below = f"{path}/{child[1]}" if path else child[1]
         found += _fails(child, below) if child[0] == "sup" else [(below, child[4])]

@@ -46,14 +46,14 @@ class Reference:
     def exits(self, path: str, deaths: list[tuple[str, str]]) -> None:
         """Leaves below one supervisor end, in this order, before it has seen the first."""
         sup = self.at(path)
-        mail = deque((name, sup.kids[name], how) for name, how in deaths)
+        mail = deque(deaths)
         dead = {name for name, _ in deaths}
         self._mail(sup, mail, dead)
 
-    def _mail(self, sup: Sup, mail: "deque[tuple[str, object, str]]", dead: set[str]) -> None:
+    def _mail(self, sup: Sup, mail: deque[tuple[str, str]], dead: set[str]) -> None:
         try:
             while mail:
-                name, _, how = mail.popleft()
+                name, how = mail.popleft()
                 if how == "retry":
                     if sup.kids.get(name, 0) is None and name in dead:
                         self._restart(sup, name, mail, dead)
@@ -67,9 +67,9 @@ class Reference:
             above, _, name = sup.path.rpartition("/")
             parent = self.at(above)
             parent.kids[name] = "alive"  # only to be judged as an exit
-            self._mail(parent, deque([(name, None, "shutdown")]), {name})
+            self._mail(parent, deque([(name, "shutdown")]), {name})
 
-    def _judge(self, sup: Sup, name: str, how: str, mail: "deque[tuple[str, object, str]]", dead: set[str]) -> None:
+    def _judge(self, sup: Sup, name: str, how: str, mail: deque[tuple[str, str]], dead: set[str]) -> None:
         spec = sup.specs[name]
         if spec.restart == "permanent" or (spec.restart == "transient" and how == "abnormal"):
             self._restart(sup, name, mail, dead)
@@ -81,7 +81,7 @@ class Reference:
         if spec.significant and (auto == "any_significant" or (auto == "all_significant" and not others)):
             raise GaveUp
 
-    def _restart(self, sup: Sup, name: str, mail: "deque[tuple[str, object, str]]", dead: set[str]) -> None:
+    def _restart(self, sup: Sup, name: str, mail: deque[tuple[str, str]], dead: set[str]) -> None:
         dead.discard(name)
         sup.kids[name] = None
         since = self.now_us - int(sup.spec.period_s * 1_000_000)
@@ -96,7 +96,7 @@ class Reference:
         for again in [n for n in group if n in sup.kids]:
             if not self._start(sup, again):
                 dead.add(again)
-                mail.append((again, None, "retry"))
+                mail.append((again, "retry"))
                 return
 
     # --- starting and stopping

@@ -20,11 +20,11 @@ BACKOFFS = st.sampled_from([None, None, t.Backoff(base_s=0.5, max_s=4, healthy_a
 
 
 @st.composite
-def supervisors(draw: st.DrawFn, name: str = "main", depth: int = 3) -> t.SupervisorSpec:
+def supervisors(draw: st.DrawFn, /, name: str = "main", depth: int = 3) -> t.SupervisorSpec:
     children: list[t.NodeSpec] = []
-    auto = draw(st.sampled_from(["never", "never", "any_significant", "all_significant"]))
+    auto: Any = draw(st.sampled_from(["never", "never", "any_significant", "all_significant"]))
     for child in draw(st.permutations("abcd"))[: draw(st.integers(0, 4))]:
-        restart = draw(TREATMENT["restart"])
+        restart: Any = draw(TREATMENT["restart"])
         how: dict[str, Any] = {
             "restart": restart,
             "backoff": draw(BACKOFFS),
@@ -66,7 +66,7 @@ class Interleaved(RuleBasedStateMachine):
 
     @precondition(lambda self: self.world.alive)
     @rule(data=st.data(), how=st.sampled_from(["normal", "abnormal", "shutdown"]))
-    def exit(self, data: st.DataObject, how: str) -> None:
+    def exit(self, data: st.DataObject, how: Any) -> None:
         self.world.die(data.draw(st.sampled_from(sorted(self.world.alive))), how)
 
     @rule(data=st.data())

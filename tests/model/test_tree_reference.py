@@ -18,11 +18,11 @@ HOWS = st.sampled_from(["abnormal", "abnormal", "normal", "shutdown"])
 
 
 @st.composite
-def supervisors(draw: st.DrawFn, name: str = "main", depth: int = 3, **treatment: Any) -> t.SupervisorSpec:
-    auto = draw(st.sampled_from(["never", "any_significant", "all_significant"]))
+def supervisors(draw: st.DrawFn, /, name: str = "main", depth: int = 3, **treatment: Any) -> t.SupervisorSpec:
+    auto: Any = draw(st.sampled_from(["never", "any_significant", "all_significant"]))
     children: list[t.NodeSpec] = []
     for child in "abcd"[: draw(st.integers(1, 4))]:
-        restart = draw(st.sampled_from(["permanent", "transient", "temporary"]))
+        restart: Any = draw(st.sampled_from(["permanent", "transient", "temporary"]))
         matters = auto != "never" and restart != "permanent" and draw(st.booleans())
         if depth > 1 and draw(st.integers(0, 2)) == 0:
             children.append(draw(supervisors(child, depth - 1, restart=restart, significant=matters)))

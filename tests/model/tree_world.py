@@ -6,6 +6,7 @@ things outstanding; `effects` names all that is newly outstanding; no second chi
 """
 
 from collections import Counter
+from typing import Any
 
 from kaged.domain.machines import tree as t
 
@@ -115,7 +116,7 @@ class TreeWorld:
         while effects := [e for e in t.outstanding(self.state) if not isinstance(e, t.ArmTimer)]:
             self.answer(effects[0])
 
-    def stamp(self) -> dict[str, float]:
+    def stamp(self) -> dict[str, Any]:
         return {"at_us": self.now_us, "jitter": self.jitter}
 
     # --- short ways to say things
@@ -128,19 +129,19 @@ class TreeWorld:
         self.take(t.ApplySpec(spec=spec, **self.stamp()))
         self.settle_but_wait()
 
-    def die(self, path: str, how: str = "abnormal") -> None:
+    def die(self, path: str, how: Any = "abnormal") -> None:
         """A running leaf ends by itself; nothing is answered yet."""
         ordinal = self.alive.pop(path)
         self.take(t.ChildExited(path=path, ordinal=ordinal, how=how, **self.stamp()))
 
-    def exit(self, path: str, how: str = "abnormal") -> list[str]:
+    def exit(self, path: str, how: Any = "abnormal") -> list[str]:
         """A running leaf ends by itself, and everything but timers is answered. Returns what happened."""
         self.log.clear()
         self.die(path, how)
         self.settle_but_wait()
         return list(self.log)
 
-    def ask(self, wish: type, path: str) -> list[str]:
+    def ask(self, wish: Any, path: str) -> list[str]:
         """Terminate, restart or delete a child. Returns what happened."""
         self.log.clear()
         self.take(wish(path=path, **self.stamp()))
@@ -152,6 +153,11 @@ class TreeWorld:
         self.take(t.StopTree(**self.stamp()))
         self.settle_but_wait()
         return list(self.log)
+
+    def branch(self, path: str) -> t.Branch:
+        node = self.state.nodes[path]
+        assert isinstance(node, t.Branch)
+        return node
 
     def phases(self) -> dict[str, str]:
         return {path: node.phase for path, node in self.state.nodes.items() if path}

@@ -1,6 +1,7 @@
 """A new spec: what did not change keeps running, the rest is stopped in reverse and started in order."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -8,15 +9,15 @@ from kaged.domain.machines import tree as t
 from tests.model.tree_world import TreeWorld
 
 
-def leaf(name: str, work: str = "1", **more: object) -> t.ChildSpec:
+def leaf(name: str, work: str = "1", **more: Any) -> t.ChildSpec:
     return replace(t.ChildSpec(id=name, work=work), **more)
 
 
-def sup(name: str, *children: t.NodeSpec, **more: object) -> t.SupervisorSpec:
+def sup(name: str, *children: t.NodeSpec, **more: Any) -> t.SupervisorSpec:
     return replace(t.SupervisorSpec(id=name, children=children, intensity=5), **more)
 
 
-def changed(world: TreeWorld, *children: t.NodeSpec, **more: object) -> list[str]:
+def changed(world: TreeWorld, *children: t.NodeSpec, **more: Any) -> list[str]:
     world.log.clear()
     world.apply(sup("main", *children, **more))
     world.settle()
@@ -51,8 +52,8 @@ def test_new_children_start_in_order_and_the_others_keep_running(world: TreeWorl
     log = changed(world, leaf("z"), leaf("a"), sup("s", leaf("b"), leaf("x"), leaf("c")), leaf("d"), leaf("e"))
     assert by_root(log) == ["start z", "start e"]
     assert by_s(log) == ["start s/x"]
-    assert world.state.nodes[""].order == ("z", "a", "s", "d", "e")
-    assert world.state.nodes["s"].order == ("b", "x", "c")
+    assert world.branch("").order == ("z", "a", "s", "d", "e")
+    assert world.branch("s").order == ("b", "x", "c")
 
 
 def test_removed_children_stop_in_reverse_order_and_leave(world: TreeWorld) -> None:
@@ -77,7 +78,7 @@ def test_changed_treatment_is_taken_over_without_a_restart(world: TreeWorld) -> 
     assert log == []
     assert world.exit("a") == []
     assert world.exit("s/b") == ["stop s/c", "start s/b", "start s/c"]
-    assert world.state.nodes[""].spec.period_s == 77.0
+    assert world.branch("").spec.period_s == 77.0
 
 
 def test_a_leaf_that_becomes_a_supervisor_is_another_child(world: TreeWorld) -> None:
@@ -146,3 +147,10 @@ def test_a_supervisor_that_restarts_before_it_has_read_its_new_spec_starts_with_
     world.take(t.ApplySpec(spec=sup("main", sup("s", leaf("c"))), **world.stamp()))
     world.settle()
     assert world.ask(t.RestartChild, "s") == ["init s", "start s/c"]
+
+
+def test_a_spec_taken_back_while_it_is_carried_out_is_taken_back(world: TreeWorld) -> None:
+    world.take(t.ApplySpec(spec=sup("main"), **world.stamp()))  # everything begins to stop
+    world.take(t.ApplySpec(spec=world.spec, **world.stamp()))
+    world.settle()
+    assert set(world.alive) == {"a", "s/b", "s/c", "d"}

@@ -8,7 +8,7 @@ from kaged.domain.machines import tree as t
 from tests.model.tree_world import TreeWorld
 
 
-def leaf(name: str, restart: str = "permanent", **more: Any) -> t.ChildSpec:
+def leaf(name: str, restart: Any = "permanent", **more: Any) -> t.ChildSpec:
     return t.ChildSpec(id=name, work=name, restart=restart, **more)
 
 
@@ -240,7 +240,7 @@ def test_terminate_keeps_the_spec_restart_starts_it_and_delete_forgets_it() -> N
 
 
 @pytest.mark.parametrize("wish", [t.RestartChild, t.DeleteChild])
-def test_restart_and_delete_want_a_child_that_does_not_run(wish: type) -> None:
+def test_restart_and_delete_want_a_child_that_does_not_run(wish: Any) -> None:
     world = running(leaf("a"))
     with pytest.raises(t.ChildRunning):
         world.ask(wish, "a")
@@ -281,4 +281,4 @@ def test_exits_during_a_group_restart_are_swallowed_if_it_covers_them_and_judged
     world.log.clear()
     world.settle()
     assert world.log == ["start b", "start c", "stop c", "stop b", "start a", "start b", "start c"]
-    assert len(world.state.nodes[""].window) == 2
+    assert len(world.branch("").window) == 2

@@ -87,6 +87,8 @@ def lags(node: Branch, wanted: NodeSpec | None) -> bool:
         return False  # it reads the spec when it starts
     if not isinstance(wanted, SupervisorSpec):
         return False  # its own supervisor is about to remove it
+    if node.plan is not None and node.plan.target is not None:
+        return node.plan.target != wanted  # it is on its way to another spec already
     if node.spec is not wanted and node.spec != wanted:
         return True
     return any(child.restart != "temporary" and child.id not in node.order for child in wanted.children)
