@@ -17,6 +17,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 from kaged.domain.events.agent import Mask
@@ -24,7 +25,9 @@ from kaged.domain.events.agent import Mask
 MIN_SECRET_BYTES: Final = 4
 MIN_LINE_BYTES: Final = 8  # shorter lines of a long value (`{`, `true`, the end of a PEM) are no secrets by themselves
 _PIECE_BYTES: Final = 4096  # a longer literal is searched as several, so that little is ever held back
-_CHAIN_BYTES: Final = 4096  # overlapping matches are joined up to here; only self-repeating junk gets that far
+_CHAIN_BYTES: Final = (
+    2 * _PIECE_BYTES
+)  # overlapping matches are joined up to here; only self-repeating junk gets that far
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,6 +236,7 @@ def _spellings(secret: str) -> Iterator[bytes]:
         if len(stripped) >= MIN_LINE_BYTES:
             forms.append(stripped)
     for form in dict.fromkeys(forms):
-        for at in range(0, len(form), _PIECE_BYTES):
-            # The last piece of a long literal reaches back, so that it is as long as the others.
-            yield form[max(0, min(at, len(form) - _PIECE_BYTES)) :][:_PIECE_BYTES]
+        count = -(-len(form) // _PIECE_BYTES)  # evenly, so that no piece is so short that it is everywhere
+        edges = [len(form) * number // count for number in range(count + 1)]
+        for start, end in pairwise(edges):
+            yield form[start:end]
