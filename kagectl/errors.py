@@ -15,6 +15,7 @@ NOT_FOUND = 3
 UNAVAILABLE = 4
 REFUSED = 5
 INTERRUPTED = 130
+PIPE_CLOSED = 141  # 128 + SIGPIPE, what a shell shows for programs that die of it
 
 _EXITS = {
     "INVALID_ARGUMENT": USAGE,

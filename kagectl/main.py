@@ -1,14 +1,13 @@
 """kagectl: argv to exit code. Errors become one line here and nowhere else."""
 
 import os
-import signal
 import sys
 from collections.abc import Sequence
 
 import click
 
 from kagectl.client.failures import ClientError
-from kagectl.errors import INTERRUPTED, UNAVAILABLE, USAGE, Complaint, Ended, exit_code_of, told
+from kagectl.errors import INTERRUPTED, PIPE_CLOSED, UNAVAILABLE, USAGE, Complaint, Ended, exit_code_of, told
 from kagectl.session import Session
 from kagectl.verb import Entry, LazyGroup
 
@@ -74,7 +73,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return end.exit_code
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 128 + signal.SIGPIPE
+        return PIPE_CLOSED
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
     except (ClientError, Complaint, click.ClickException) as error:

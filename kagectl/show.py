@@ -1,10 +1,9 @@
 """Printing answers in the format that was asked for. The only place that writes results to standard output."""
 
-import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 import click
 from google.protobuf.message import Message
@@ -58,24 +57,19 @@ def many(session: Session, messages: Sequence[Message], text: Callable[[], str],
 
 def one_of_stream(session: Session, message: Message) -> None:
     """A message of an endless answer: JSONL and JSON print a line each, YAML a document each."""
+    some_of_stream(session, (message,))
+
+
+def some_of_stream(session: Session, messages: Sequence[Message]) -> None:
+    """Messages of an endless answer that came together, written together."""
     if session.output == "yaml":
-        click.echo("---\n" + plain.as_yaml(plain.plain(message, sparse=True)))
+        texts = ["---\n" + plain.as_yaml(plain.plain(message, sparse=True)) for message in messages]
     else:
-        click.echo(plain.as_json(plain.plain(message, sparse=True), indent=None))
+        texts = [plain.as_json(plain.plain(message, sparse=True), indent=None) for message in messages]
+    if texts:
+        click.echo("\n".join(texts))
 
 
 def note(text: str) -> None:
     """A remark for the person, on standard error."""
     click.echo(text, err=True)
-
-
-def names_done(session: Session, verb: str, names: Iterable[str]) -> None:
-    """`stopped build-1` lines for people."""
-    if not session.machine:
-        for name in names:
-            click.echo(f"{verb} {name}")
-
-
-def drop_output() -> None:
-    """Nobody reads standard output any more (`kagectl … | head`): let the interpreter end in peace."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -76,8 +76,8 @@ class AsyncClient:
         """One answer. `timeout_s` bounds it all, repeats included; 0: no bound."""
         mark_repeatable(request)
         limit_s = self.timeout_s if timeout_s is None else timeout_s
-        started = time.monotonic()
-        deadline = started + limit_s if limit_s > 0 else None
+        deadline = time.monotonic() + limit_s if limit_s > 0 else None
+        gone_since: float | None = None
         stub = self._channel.unary_unary(
             method.full_path,
             request_serializer=method.request.SerializeToString,
@@ -92,7 +92,8 @@ class AsyncClient:
                 failure = translated(error)
             now = time.monotonic()
             wait_s = min(max(failure.retry_after_s or _STEP_S, 0.01), 1.0)
-            patience = started + self._patience_s if failure.retry_after_s is None else None
+            gone_since = now if gone_since is None or failure.retry_after_s is not None else gone_since
+            patience = gone_since + self._patience_s if failure.retry_after_s is None else None
             ends = [end for end in (deadline, patience) if end is not None]
             if not isinstance(failure, Unavailable) or any(now + wait_s > end for end in ends):
                 raise failure

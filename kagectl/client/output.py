@@ -45,8 +45,11 @@ class Seen:
         return bool(self._ends)
 
 
-def read_output(client: Line, request: pb.StreamLogsRequest, *, patience_s: float = 60.0) -> Iterator[pb.LogLine]:
-    """Lines or pieces, as `request` says. Ends where the daemon ends it: the agent has ended, or no `follow`."""
+def read_output(client: Line, request: pb.StreamLogsRequest, *, patience_s: float = 60.0) -> Iterator[list[pb.LogLine]]:
+    """Lines or pieces as `request` says, as many together as came together.
+
+    Ends where the daemon ends it: the agent has ended, or all was read and `follow` is not set.
+    """
     seen = Seen()
     asked = pb.StreamLogsRequest()
     asked.CopyFrom(request)
@@ -56,9 +59,7 @@ def read_output(client: Line, request: pb.StreamLogsRequest, *, patience_s: floa
         try:
             for answer in client.stream(STREAM_LOGS, asked):
                 gone_since = None
-                for line in answer.lines:
-                    if seen.fresh(line, again=again):
-                        yield line
+                yield [line for line in answer.lines if seen.fresh(line, again=again)]
             return
         except Unavailable as error:
             now = time.monotonic()

@@ -58,8 +58,8 @@ class Client:
         """One answer. `timeout_s` 0: no bound. `repeat` False: a daemon that goes away is an error at once."""
         mark_repeatable(request)
         limit_s = self.timeout_s if timeout_s is None else timeout_s
-        started = time.monotonic()
-        deadline = started + limit_s if limit_s > 0 else None
+        deadline = time.monotonic() + limit_s if limit_s > 0 else None
+        gone_since: float | None = None
         stub = self._channel.unary_unary(
             method.full_path,
             request_serializer=method.request.SerializeToString,
@@ -74,7 +74,8 @@ class Client:
                 failure = translated(error)
             now = time.monotonic()
             # A daemon that says when to come back is there and busy: it has the whole time limit.
-            patience = started + self._patience_s if failure.retry_after_s is None else None
+            gone_since = now if gone_since is None or failure.retry_after_s is not None else gone_since
+            patience = gone_since + self._patience_s if failure.retry_after_s is None else None
             wait_s = failure.retry_after_s if failure.retry_after_s is not None else _STEP_S
             wait_s = min(max(wait_s, 0.01), 1.0)
             ends = [end for end in (deadline, patience) if end is not None]

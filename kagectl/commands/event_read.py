@@ -2,7 +2,8 @@
 
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import islice
 
 import click
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -28,11 +29,12 @@ def _instant(text: str) -> Timestamp:
     return stamp
 
 
-def _print(session: Session, event: event_pb2.Event, *, day: bool) -> None:
+def _print(session: Session, events: Sequence[event_pb2.Event], *, day: bool) -> None:
     if session.machine:
-        show.one_of_stream(session, event)
-    else:
-        click.echo(event_line(event, paint=session.paint, width=show.width(), day=day))
+        show.some_of_stream(session, events)
+    elif events:
+        paint, width = session.paint, show.width()
+        click.echo("\n".join(event_line(event, paint=paint, width=width, day=day) for event in events))
 
 
 @click.command(
@@ -91,8 +93,9 @@ def list_events(
         if session.output in ("json", "yaml"):
             show.many(session, list(found), str, sparse=True)
             return
-        for event in found:
-            _print(session, event, day=True)
+        found = iter(found)
+        while some := list(islice(found, 256)):
+            _print(session, some, day=True)
 
 
 @click.command(
@@ -143,11 +146,11 @@ def watch(
             request.now = True
         try:
             for message in follow_journal(client, request):
-                for event in message.batch.events:
-                    _print(session, event, day=False)
-                    printed += 1
-                    if printed == limit:
-                        return
+                events = message.batch.events[: None if limit is None else limit - printed]
+                _print(session, events, day=False)
+                printed += len(events)
+                if printed == limit:
+                    return
                 if message.HasField("caught_up") and not follow:
                     return
                 if message.HasField("fell_behind") and not session.machine:

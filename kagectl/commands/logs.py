@@ -1,7 +1,8 @@
 """`logs` and `agent logs`."""
 
 import sys
-from typing import BinaryIO
+from collections.abc import Sequence
+from itertools import groupby
 
 import click
 
@@ -69,33 +70,31 @@ def logs(
             raw=raw,
         )
         try:
-            for line in read_output(client, request):
+            for lines in read_output(client, request):
                 if session.machine:
-                    show.one_of_stream(session, line)
+                    show.some_of_stream(session, lines)
                 else:
-                    write_line(line, timestamps=timestamps, raw=raw, paint=session.paint)
+                    write_lines(lines, timestamps=timestamps, raw=raw, paint=session.paint)
         except KeyboardInterrupt:
             if follow:
                 still_there(found.name)
             raise Ended(INTERRUPTED) from None
 
 
-def write_line(line: pb.LogLine, *, timestamps: bool, raw: bool, paint: Paint) -> None:
-    """The bytes of a line where they belong, at once."""
-    out = target(line)
-    if timestamps:
-        stamp = words.clock(round(words.seconds_of(line.time) * 1e6), parts="%H:%M:%S.%f")[:-3]
-        out.write(paint(stamp, "dim").encode() + b" ")
-    out.write(line.data)
-    if not raw and not line.partial:
-        out.write(b"\n")
-    out.flush()
-
-
-def target(line: pb.LogLine) -> BinaryIO:
-    """Standard output or standard error, in bytes."""
-    stream = sys.stderr if line.channel == fact_pb2.OUTPUT_CHANNEL_STDERR else sys.stdout
-    return stream.buffer
+def write_lines(lines: Sequence[pb.LogLine], *, timestamps: bool, raw: bool, paint: Paint) -> None:
+    """Lines where they belong, all on their way when this returns."""
+    for channel, group in groupby(lines, key=lambda line: line.channel):
+        text = bytearray()
+        for line in group:
+            if timestamps:
+                stamp = words.clock(round(words.seconds_of(line.time) * 1e6), parts="%H:%M:%S.%f")[:-3]
+                text += paint(stamp, "dim").encode() + b" "
+            text += line.data
+            if not raw and not line.partial:
+                text += b"\n"
+        out = sys.stderr if channel == fact_pb2.OUTPUT_CHANNEL_STDERR else sys.stdout
+        out.buffer.write(text)
+        out.buffer.flush()
 
 
 def still_there(name: str) -> None:

@@ -11,7 +11,7 @@ from kagectl.client.failures import ClientError
 from kagectl.client.line import Line
 from kagectl.client.methods.agents import GET_AGENT, REMOVE_AGENT, SPAWN_AGENT, STOP_AGENT, WAIT_AGENT
 from kagectl.client.output import read_output
-from kagectl.commands.logs import still_there, write_line
+from kagectl.commands.logs import still_there, write_lines
 from kagectl.commands.spec_options import spec_from, spec_options
 from kagectl.connect import dial
 from kagectl.errors import AGENT_FAILED, INTERRUPTED, Complaint, Ended
@@ -102,12 +102,13 @@ def run(
             return
         try:
             _follow(client, session, agent, interactive=interactive, terminal=terminal)
+            ended = client.call(WAIT_AGENT, pb.WaitAgentRequest(agent=agent.id), timeout_s=0).agent
         except KeyboardInterrupt:
             if terminal is not None and terminal.left:
                 still_there(agent.name)
                 raise Ended(0) from None
             _interrupted(client, agent, stop=stop_on_interrupt)
-        ended = client.call(WAIT_AGENT, pb.WaitAgentRequest(agent=agent.id), timeout_s=0).agent
+            raise Ended(INTERRUPTED) from None
         if remove:
             client.call(REMOVE_AGENT, pb.RemoveAgentRequest(agent=ended.id))
     if session.machine:
@@ -141,11 +142,11 @@ def _follow(client: Line, session: Session, agent: pb.Agent, *, interactive: boo
     try:
         if terminal is not None:
             terminal.enter(client, agent.id)
-        for piece in read_output(client, request):
+        for pieces in read_output(client, request):
             if session.machine:
-                show.one_of_stream(session, piece)
+                show.some_of_stream(session, pieces)
             else:
-                write_line(piece, timestamps=False, raw=True, paint=session.paint)
+                write_lines(pieces, timestamps=False, raw=True, paint=session.paint)
     finally:
         done.set()
         if terminal is not None:
@@ -157,14 +158,13 @@ def _interrupted(client: Line, agent: pb.Agent, *, stop: bool) -> None:
         now = _state_now(client, agent)
         if now is None or now.state not in (pb.AGENT_STATE_SUCCEEDED, pb.AGENT_STATE_FAILED):
             still_there(agent.name)
-        raise Ended(INTERRUPTED)
+        return
     show.note(f"\nkagectl: stopping {agent.name}")
     try:
         client.call(STOP_AGENT, pb.StopAgentRequest(agent=agent.id, note="Ctrl-C"))
         client.call(WAIT_AGENT, pb.WaitAgentRequest(agent=agent.id), timeout_s=0)
     except KeyboardInterrupt:
         still_there(agent.name)
-    raise Ended(INTERRUPTED)
 
 
 def _state_now(client: Line, agent: pb.Agent) -> pb.Agent | None:
