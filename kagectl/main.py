@@ -64,7 +64,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     try:
         words = list(sys.argv[1:] if arguments is None else arguments)
         if "_KAGECTL_COMPLETE" in os.environ:
-            cli.main(args=words, prog_name="kagectl")  # the shell asks for completions
+            cli.main(args=words, prog_name="kagectl", obj=Session())  # the shell asks for completions
         # Not cli.main otherwise: it would turn a broken pipe into exit code 1, "the agent failed".
         with cli.make_context("kagectl", words, obj=Session()) as context:
             cli.invoke(context)

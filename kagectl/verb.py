@@ -6,13 +6,16 @@ it is called, so `kagectl ps` does not pay for `kagectl tree`. The shared option
 """
 
 import importlib
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import click
 
 from kagectl.quantities import duration_s
 from kagectl.session import Session
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 
 class Entry(NamedTuple):
@@ -20,6 +23,17 @@ class Entry(NamedTuple):
 
     where: str
     about: str
+
+
+def names_of(kind: str) -> Callable[[click.Context, click.Parameter, str], "list[CompletionItem]"]:
+    """A completion that asks the daemon for names: of `agents`, `approvals` or `trees`."""
+
+    def complete(context: click.Context, parameter: click.Parameter, begun: str) -> "list[CompletionItem]":
+        from kagectl.complete import names  # noqa: PLC0415 - 40 ms that only Tab pays
+
+        return names(kind, context, begun)
+
+    return complete
 
 
 def _remember(context: click.Context, option: click.Parameter, value: object) -> None:

@@ -102,6 +102,8 @@ def from_status(code: str, message: str, details: bytes | None) -> ClientError:
                 violations = [(each.field, each.description) for each in bad.field_violations]
             elif packed.Unpack(retry):
                 retry_after_s = retry.retry_delay.seconds + retry.retry_delay.nanos / 1e9
+    if not reason and (code == "CANCELLED" or (code == "INTERNAL" and "RST_STREAM" in message)):
+        code, message = "UNAVAILABLE", "the daemon ended the call"  # what a server that stops does to its streams
     if code == "UNAVAILABLE":
         return Unavailable(
             message or "the daemon is not available",

@@ -11,7 +11,7 @@ from kagectl.connect import dial
 from kagectl.errors import Ended, exit_code_of, told
 from kagectl.render.approvals import approval_page, approval_table, state_cell
 from kagectl.session import Session
-from kagectl.verb import Verb
+from kagectl.verb import Verb, names_of
 from kaged.api.v1 import agent_service_pb2
 from kaged.api.v1 import approval_service_pb2 as pb
 
@@ -50,7 +50,7 @@ def _names(client: Line, ids: set[str]) -> dict[str, str]:
 
 
 @click.command(cls=Verb, name="show", examples="kagectl approval show 0198c5d0")
-@click.argument("approval")
+@click.argument("approval", shell_complete=names_of("approvals"))
 @click.pass_obj
 def show_approval(session: Session, approval: str) -> None:
     """Everything about one question: what would be done, with which arguments, and why."""
@@ -81,7 +81,7 @@ def _answer(session: Session, approvals: tuple[str, ...], *, yes: bool, note: st
 
 
 @click.command(cls=Verb, examples="kagectl approval approve 0198c5d0")
-@click.argument("approvals", nargs=-1, required=True)
+@click.argument("approvals", shell_complete=names_of("approvals"), nargs=-1, required=True)
 @click.option("--note", metavar="TEXT", default="", help="Words for the agent.")
 @click.pass_obj
 def approve(session: Session, approvals: tuple[str, ...], note: str) -> None:
@@ -90,7 +90,7 @@ def approve(session: Session, approvals: tuple[str, ...], note: str) -> None:
 
 
 @click.command(cls=Verb, examples="kagectl approval deny 0198c5d0 --note 'use the test database'")
-@click.argument("approvals", nargs=-1, required=True)
+@click.argument("approvals", shell_complete=names_of("approvals"), nargs=-1, required=True)
 @click.option("--note", metavar="TEXT", default="", help="Words for the agent.")
 @click.pass_obj
 def deny(session: Session, approvals: tuple[str, ...], note: str) -> None:

@@ -9,7 +9,7 @@ from kagectl.client.methods.agents import RESIZE_TERMINAL, SEND_INPUT
 from kagectl.connect import dial
 from kagectl.errors import Complaint
 from kagectl.session import Session
-from kagectl.verb import Verb
+from kagectl.verb import Verb, names_of
 from kaged.api.v1 import agent_service_pb2 as pb
 from kaged.api.v1 import spec_pb2
 
@@ -26,7 +26,7 @@ echo go | kagectl agent send tests          what comes in here goes there
 kagectl agent send tests --eof              closes its standard input
 """,
 )
-@click.argument("agent")
+@click.argument("agent", shell_complete=names_of("agents"))
 @click.argument("text", nargs=-1)
 @click.option("--file", "path", metavar="FILE", help="The bytes of this file; -: standard input.")
 @click.option("-n", "--no-newline", is_flag=True, help="No line end after the text.")
@@ -58,7 +58,7 @@ def send(session: Session, agent: str, text: tuple[str, ...], path: str | None, 
 
 
 @click.command(cls=Verb, examples="kagectl agent resize shell 40x120")
-@click.argument("agent")
+@click.argument("agent", shell_complete=names_of("agents"))
 @click.argument("size", metavar="ROWSxCOLUMNS")
 @click.pass_obj
 def resize(session: Session, agent: str, size: str) -> None:

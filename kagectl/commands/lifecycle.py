@@ -16,7 +16,7 @@ from kagectl.errors import AGENT_FAILED, Complaint, Ended, exit_code_of, told
 from kagectl.quantities import duration_s
 from kagectl.render.agents import ENDED, state_cell
 from kagectl.session import Session
-from kagectl.verb import Verb
+from kagectl.verb import Verb, names_of
 from kaged.api.v1 import agent_service_pb2 as pb
 
 _NAMES = {name.removeprefix("AGENT_STATE_").lower(): name for name, number in pb.AgentState.items() if number}
@@ -49,7 +49,7 @@ kagectl agent wait tests                    exits with 0 when it succeeded, 1 wh
 kagectl agent wait tests --for running --timeout 10s
 """,
 )
-@click.argument("agents", nargs=-1, required=True)
+@click.argument("agents", shell_complete=names_of("agents"), nargs=-1, required=True)
 @click.option(
     "--for", "states", type=click.Choice(list(_NAMES)), multiple=True, help="For this state; may be repeated."
 )
@@ -80,7 +80,7 @@ kagectl agent stop tests                    ask, wait, then kill the whole proce
 kagectl agent stop tests --grace 0 -w       kill at once and wait until it is gone
 """,
 )
-@click.argument("agents", nargs=-1, required=True)
+@click.argument("agents", shell_complete=names_of("agents"), nargs=-1, required=True)
 @click.option("--grace", metavar="TIME", default=None, help="Between asking and killing; default: the spec's.")
 @click.option("--signal", "signal_", metavar="NAME", default="", help="Signal to ask with, such as INT.")
 @click.option("--note", metavar="TEXT", default="", help="Why, for the record.")
@@ -103,7 +103,7 @@ def stop(session: Session, agents: tuple[str, ...], grace: str | None, signal_: 
 
 @click.command(cls=Verb, name="signal", examples="kagectl agent signal USR1 tests")
 @click.argument("signal_", metavar="SIGNAL")
-@click.argument("agents", nargs=-1, required=True)
+@click.argument("agents", shell_complete=names_of("agents"), nargs=-1, required=True)
 @click.option("--tree", "whole_tree", is_flag=True, help="To every process of it, not only the first.")
 @click.pass_obj
 def send_signal(session: Session, signal_: str, agents: tuple[str, ...], whole_tree: bool) -> None:
@@ -117,7 +117,7 @@ def send_signal(session: Session, signal_: str, agents: tuple[str, ...], whole_t
 
 
 @click.command(cls=Verb, examples="kagectl agent restart tests")
-@click.argument("agents", nargs=-1, required=True)
+@click.argument("agents", shell_complete=names_of("agents"), nargs=-1, required=True)
 @click.option("--grace", metavar="TIME", default=None, help="Between asking and killing; default: the spec's.")
 @click.pass_obj
 def restart(session: Session, agents: tuple[str, ...], grace: str | None) -> None:
@@ -138,7 +138,7 @@ kagectl agent remove tests
 kagectl agent remove --ended                all that have ended
 """,
 )
-@click.argument("agents", nargs=-1)
+@click.argument("agents", shell_complete=names_of("agents"), nargs=-1)
 @click.option("--ended", is_flag=True, help="All that have ended.")
 @click.option("--force", is_flag=True, help="Stop it first when it has not ended.")
 @click.pass_obj

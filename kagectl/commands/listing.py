@@ -10,7 +10,7 @@ from kagectl.client.methods.agents import GET_AGENT, LIST_AGENTS, WATCH_AGENTS
 from kagectl.connect import dial
 from kagectl.render.agents import agent_page, agent_table
 from kagectl.session import Session
-from kagectl.verb import Verb
+from kagectl.verb import Verb, names_of
 from kaged.api.v1 import agent_service_pb2 as pb
 
 _EXAMPLES = """
@@ -117,7 +117,7 @@ kagectl agent show tests --watch            again whenever it changes
 kagectl agent show tests -o json | jq .outcome
 """,
 )
-@click.argument("agent")
+@click.argument("agent", shell_complete=names_of("agents"))
 @click.option("--at", "at_seq", type=click.IntRange(min=1), default=None, help="As of this seq of the journal.")
 @click.option("--watch", is_flag=True, help="Again whenever it changes; Ctrl-C ends it.")
 @click.pass_obj

@@ -14,7 +14,7 @@ from kagectl.errors import INTERRUPTED, Complaint, Ended
 from kagectl.render import words
 from kagectl.render.paint import Paint
 from kagectl.session import Session
-from kagectl.verb import Verb
+from kagectl.verb import Verb, names_of
 from kaged.api.v1 import agent_service_pb2 as pb
 from kaged.api.v1 import fact_pb2
 
@@ -28,7 +28,7 @@ kagectl logs --stderr --timestamps tests
 kagectl logs tests -o jsonl                 one object a line: run, channel, offset, time, data
 """,
 )
-@click.argument("agent")
+@click.argument("agent", shell_complete=names_of("agents"))
 @click.option("-f", "--follow", is_flag=True, help="Go on with what comes, until the agent has ended.")
 @click.option("-n", "--tail", type=click.IntRange(min=0), default=None, help="Only the last so many lines.")
 @click.option("--stdout", "only_out", is_flag=True, help="Only standard output.")

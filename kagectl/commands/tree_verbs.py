@@ -13,7 +13,7 @@ from kagectl.render.trees import changes, tree_drawing, tree_table
 from kagectl.session import Session
 from kagectl.specs import read_document
 from kagectl.treefile import tree_file
-from kagectl.verb import Verb
+from kagectl.verb import Verb, names_of
 from kaged.api.v1 import supervisor_service_pb2 as pb
 
 
@@ -53,7 +53,7 @@ kagectl tree show project --at 4711         as it was at that seq
 kagectl tree show project --spec -o json    the spec it was made from
 """,
 )
-@click.argument("tree")
+@click.argument("tree", shell_complete=names_of("trees"))
 @click.option("--at", "at_seq", type=click.IntRange(min=1), default=None, help="As of this seq.")
 @click.option("--spec", is_flag=True, help="The spec as it was applied, not the state.")
 @click.pass_obj
@@ -90,7 +90,7 @@ def _shown(session: Session, tree: pb.Tree) -> None:
 
 
 @click.command(cls=Verb, examples="kagectl tree stop project")
-@click.argument("tree")
+@click.argument("tree", shell_complete=names_of("trees"))
 @click.pass_obj
 def stop(session: Session, tree: str) -> None:
     """Stop all children in reverse order and end the tree."""
@@ -99,7 +99,7 @@ def stop(session: Session, tree: str) -> None:
 
 
 @click.command(cls=Verb, examples="kagectl tree restart project web/api")
-@click.argument("tree")
+@click.argument("tree", shell_complete=names_of("trees"))
 @click.argument("path")
 @click.pass_obj
 def restart(session: Session, tree: str, path: str) -> None:
@@ -110,7 +110,7 @@ def restart(session: Session, tree: str, path: str) -> None:
 
 
 @click.command(cls=Verb, examples="kagectl tree terminate project web/api")
-@click.argument("tree")
+@click.argument("tree", shell_complete=names_of("trees"))
 @click.argument("path")
 @click.pass_obj
 def terminate(session: Session, tree: str, path: str) -> None:
@@ -121,7 +121,7 @@ def terminate(session: Session, tree: str, path: str) -> None:
 
 
 @click.command(cls=Verb, examples="kagectl tree delete project web/api")
-@click.argument("tree")
+@click.argument("tree", shell_complete=names_of("trees"))
 @click.argument("path")
 @click.pass_obj
 def delete(session: Session, tree: str, path: str) -> None:

@@ -150,6 +150,20 @@ def test_ps_loads_neither_grpc_nor_asyncio_nor_yaml(fake):
     assert (done.returncode, done.stderr) == (0, b"")
 
 
+def test_tab_offers_names_that_the_daemon_knows_and_nothing_without_one(fake):
+    start(fake, "run", "-d", "--name", "long", "--", "cat").communicate(timeout=WITHIN_S)
+    for line, offered in (
+        ("kagectl agent stop lo", b"plain,long\n"),
+        ("kagectl --socket /nowhere agent stop lo", b""),
+        ("kagectl agent sh", b"plain,show\n"),
+    ):
+        asked = {"_KAGECTL_COMPLETE": "bash_complete", "COMP_WORDS": line, "COMP_CWORD": str(line.count(" "))}
+        done = subprocess.run(
+            KAGECTL, env=environment(fake, **asked), capture_output=True, timeout=WITHIN_S, check=False
+        )
+        assert (done.stdout.strip(), done.stderr) == (offered.strip(), b"")
+
+
 def test_a_bug_of_our_own_is_one_line_and_a_traceback_only_on_request(fake):
     code = (
         "import kagectl.commands.listing as listing, sys\n"
