@@ -92,9 +92,9 @@ class _Literal:
             yield at, at + len(self.value), self.rule
             at = data.find(self.value, at + 1)
 
-    def unfinished(self, data: bytes, start: int) -> int:
+    def unfinished(self, data: bytes) -> int:
         """Where the first match might begin that the data does not finish; its length if nowhere."""
-        return _prefix_at_end(self.value, data, start)
+        return _prefix_at_end(self.value, data)
 
 
 class _Token:
@@ -127,20 +127,19 @@ class _Token:
             if end - start >= shortest:
                 yield start, end, self._pattern.rule
 
-    def unfinished(self, data: bytes, start: int) -> int:
-        longest = len(self._pattern.prefix) + self._pattern.most
-        first = max(start, len(data) - longest)
+    def unfinished(self, data: bytes) -> int:
+        first = max(0, len(data) - len(self._pattern.prefix) - self._pattern.most)
         tail = data[first:]
         for at, _, decided in self._look(tail):
             if not decided:
                 return first + at
-        return _prefix_at_end(self._pattern.prefix, data, start)
+        return _prefix_at_end(self._pattern.prefix, data)
 
 
-def _prefix_at_end(value: bytes, data: bytes, start: int) -> int:
+def _prefix_at_end(value: bytes, data: bytes) -> int:
     """Where the longest end of the data begins that is a beginning, but not the whole, of the value."""
     first = value[:1]
-    at = data.find(first, max(start, len(data) - len(value) + 1))
+    at = data.find(first, max(0, len(data) - len(value) + 1))
     while at >= 0:
         if value.startswith(data[at:]):
             return at
@@ -188,36 +187,32 @@ class Masker:
         return Masked(data=bytes(out), masks=spans, held=len(data) - keep)
 
     def _spans(self, data: bytes, hits: list[tuple[int, int, str]], *, final: bool) -> tuple[tuple[Mask, ...], int]:
-        """The masks that nothing to come can change, and how many bytes they and what is clean before and after make.
+        """The masks that nothing to come can change, and how many bytes may be recorded.
 
-        A left-to-right walk that restarts only between masks, so that it comes out the same wherever the data was cut.
+        Recording stops only between two masks or where nothing unfinished begins, and a walk that begins there
+        comes out as this one would have: that is why chunking does not matter.
         """
+        edge = len(data) if final else min(rule.unfinished(data) for rule in self._rules)
         spans: list[Mask] = []
-        start, number = 0, 0
-        while True:
-            edge = len(data) if final else min(rule.unfinished(data, start) for rule in self._rules)
-            span: tuple[int, int, str] | None = None
-            full = False
-            while number < len(hits) and hits[number][0] < edge and not full:
-                hit = hits[number]
-                number += 1
-                if hit[0] < start:
-                    continue  # begins inside of a mask that was full
-                if span is not None and hit[0] < span[1]:
-                    span = (span[0], max(span[1], hit[1]), span[2])
-                else:
-                    if span is not None:
-                        spans.append(_mask(span))
-                    span = hit
-                full = span[1] - span[0] >= _CHAIN_BYTES
-            if span is None:
-                return tuple(spans), edge
-            if not full and span[1] > edge:
-                return tuple(spans), span[0]
+        span: tuple[int, int, str] | None = None
+        for start, end, rule in hits:
+            if start >= edge:
+                break
+            if span is None or start >= span[1]:
+                if span is not None:
+                    spans.append(_mask(span))
+                span = start, end, rule
+            elif end > span[1] and end - span[0] > _CHAIN_BYTES:
+                # Everything known so far ends within this match, so the chain can be cut where it begins.
+                spans.append(_mask((span[0], start, span[2])))
+                span = start, end, rule
+            elif end > span[1]:
+                span = span[0], end, span[2]
+        if span is not None and span[1] > edge:
+            return tuple(spans), span[0]
+        if span is not None:
             spans.append(_mask(span))
-            if not full:
-                return tuple(spans), edge
-            start = span[1]
+        return tuple(spans), edge
 
 
 def _mask(span: tuple[int, int, str]) -> Mask:
