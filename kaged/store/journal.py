@@ -118,8 +118,12 @@ class Counters:
 class Journal:
     """See the module. Construct with `open_journal`, off the loop; then `start` on it."""
 
-    def __init__(self, store: KeyValue, *, clock_us: Callable[[], int]) -> None:
+    def __init__(
+        self, store: KeyValue, *, clock_us: Callable[[], int], witness: Callable[[int], None] | None = None
+    ) -> None:
+        """`witness` hears of each durable seq in the writer's thread, before anybody else (`store/witness.py`)."""
         self.store = store
+        self._witness = witness
         self.failed: KageError | None = None
         self._clock_us = clock_us
         self._listeners: list[Listener] = []
@@ -369,6 +373,8 @@ class Journal:
         store.sync()
         now = perf_counter_ns()
         self._samples.append(now - before_sync)
+        if self._witness is not None:
+            self._witness(entries[-1].seq)
         return Commit(first, frames, pending.entries, now - started, roots)
 
     def _done(self, pending: _Pending, commit: Commit) -> None:

@@ -5,20 +5,25 @@ Traps of the binding, each measured (docs/decisions/0002-rocksdb.md):
   which lets go of it and also syncs logs that were rolled in between.
 - Iterators, single `get`, open and Checkpoint hold the GIL: slices stay short, `flush` comes before Checkpoint.
 - Iterator bounds are broken (the lower sets the upper; the upper keeps a dangling pointer): bounds are compared here.
+- `items()`/`values()` end at a damaged block as if the rows ended there: an end is confirmed by `status()`.
+- Without CURRENT, `create_if_missing` makes a new empty store among the old files: refused here.
 - Any living family, handle or iterator keeps the LOCK after `close`: all of them live in this object only.
 - Errors are plain `Exception` with RocksDB's text: classified here, once.
 """
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Final, cast
 
 from rocksdict import (
     BlockBasedOptions,
+    BottommostLevelCompaction,
     Cache,
     Checkpoint,
     ColumnFamily,
+    CompactOptions,
     DBCompressionType,
     DBRecoveryMode,
     Options,
@@ -66,6 +71,7 @@ class RocksStore:
     """
 
     def __init__(self, path: Path) -> None:
+        _refuse_headless(path)
         cache = Cache(_BLOCK_CACHE_BYTES)
         families: dict[str, Options] = {family: _family_options(family, cache) for family in _RAW_FAMILIES}
         try:
@@ -123,6 +129,8 @@ class RocksStore:
         try:
             found = islice(self._families[family].items(from_key=start, backwards=reverse), limit)
             rows = cast("list[tuple[bytes, bytes]]", list(found))
+            if len(rows) < limit:
+                self._confirm_end(family, rows[-1][0] if rows else start, reverse=reverse)
         except Exception as error:
             raise classify(error, self._path) from error
         if prefix:
@@ -133,9 +141,27 @@ class RocksStore:
 
     def values(self, family: Family, start: bytes, limit: int) -> list[bytes]:
         try:
-            return list(islice(self._families[family].values(from_key=start), limit))
+            values = list(islice(self._families[family].values(from_key=start), limit))
         except Exception as error:
             raise classify(error, self._path) from error
+        # The keys of an ended read are not known here: read it again, which confirms the end.
+        return values if len(values) == limit else [value for _, value in self.scan(family, start, limit=limit)]
+
+    def _confirm_end(self, family: Family, last: bytes, *, reverse: bool) -> None:
+        rows = self._families[family].iter()
+        try:
+            if reverse:
+                rows.seek_for_prev(last)
+            else:
+                rows.seek(last)
+            if rows.valid() and rows.key() == last:
+                if reverse:
+                    rows.prev()
+                else:
+                    rows.next()
+            rows.status()
+        finally:
+            del rows  # a living iterator would keep the LOCK
 
     def flush(self) -> None:
         try:
@@ -145,7 +171,18 @@ class RocksStore:
             raise classify(error, self._path) from error
 
     def compact(self, family: Family, start: bytes, end: bytes) -> None:
-        self._families[family].compact_range(start, end)
+        options = CompactOptions()
+        options.set_bottommost_level_compaction(BottommostLevelCompaction.force())
+        try:
+            # All blob files are garbage collected, also young ones, and only now: that costs a rewrite.
+            if family == "events":
+                self._families[family].set_options({"blob_garbage_collection_age_cutoff": "1.0"})
+            self._families[family].compact_range(start, end, options)
+        except Exception as error:
+            raise classify(error, self._path) from error
+        finally:
+            if family == "events":
+                self._families[family].set_options({"blob_garbage_collection_age_cutoff": "0.25"})
 
     def checkpoint(self, target: Path) -> None:
         self.flush()
@@ -161,7 +198,23 @@ class RocksStore:
         database, self._db = self._db, None
         self._handles.clear()
         self._families.clear()
-        database.close()
+        # A full or failing disk cannot take the last memory tables. What was synced is in the log, and the rest
+        # was never acknowledged: nothing is lost by it, and who closes has no better answer.
+        with suppress(Exception):
+            database.close()
+
+
+def _refuse_headless(path: Path) -> None:
+    """A store that lost its CURRENT file looks new to RocksDB, which would then delete the rest."""
+    if not path.is_dir() or (path / "CURRENT").exists():
+        return
+    for file in path.iterdir():
+        if file.suffix in {".sst", ".blob"} or (file.suffix == ".log" and file.stat().st_size):
+            raise StoreCorrupt(
+                f"the store {path} has lost its file CURRENT",
+                hint="nothing was changed; copy the folder away, then restore a backup, or write the name of the "
+                "newest MANIFEST file and a newline into CURRENT",
+            )
 
 
 def classify(error: Exception, path: Path) -> KageError:
