@@ -142,7 +142,7 @@ class Appender:
             failure = await self._one_line()
             if failure is None:
                 continue
-            if not isinstance(failure, Unavailable):
+            if not failure.passing:
                 # The daemon cut this line on purpose. Which message it did not like is not told, so all
                 # that were on their way get its answer; what waits behind them gets a new line.
                 self._fail_in_flight(failure)

@@ -95,7 +95,7 @@ class AsyncClient:
             gone_since = now if gone_since is None or failure.retry_after_s is not None else gone_since
             patience = gone_since + self._patience_s if failure.retry_after_s is None else None
             ends = [end for end in (deadline, patience) if end is not None]
-            if not isinstance(failure, Unavailable) or any(now + wait_s > end for end in ends):
+            if not failure.passing or any(now + wait_s > end for end in ends):
                 raise failure
             await asyncio.sleep(wait_s)
 
@@ -207,7 +207,9 @@ class AsyncClient:
                     gone_since = None
                     cursor.take(message)
                     yield message
-            except Unavailable as error:
+            except ClientError as error:
+                if not error.passing:
+                    raise
                 failure = error
             now = time.monotonic()
             gone_since = now if gone_since is None else gone_since

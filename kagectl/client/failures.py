@@ -51,9 +51,19 @@ class ClientError(Exception):
         self.violations = tuple(violations)
         self.retry_after_s = retry_after_s
 
+    @property
+    def passing(self) -> bool:
+        """Whether it is worth waiting for and trying again."""
+        return False
+
 
 class Unavailable(ClientError):
-    """Nobody answers at the socket, or the daemon cannot serve yet. A repeat may work."""
+    """Nobody answers at the socket, or the daemon cannot serve now. A repeat may work."""
+
+    @property
+    def passing(self) -> bool:
+        """Whether it is worth waiting for: a daemon that restarts is, a full disk is for a person."""
+        return not self.reason.startswith("STORE_")
 
     def __init__(
         self,

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 
 from kagectl.client.cursor import Cursor
-from kagectl.client.failures import Unavailable
+from kagectl.client.failures import ClientError, Unavailable
 from kagectl.client.line import Line
 from kagectl.client.methods.events import SUBSCRIBE_EVENTS
 from kaged.api.v1 import event_service_pb2 as pb
@@ -29,10 +29,10 @@ def follow(
                 gone_since = None
                 cursor.take(message)
                 yield message
-        except Unavailable:
-            pass  # the daemon restarts; the cursor knows where to go on
-        else:
-            pass  # the daemon ended the stream in order: it is stopping, and another one may come
+        except ClientError as error:
+            if not error.passing:
+                raise
+        # Broken, or ended in order by a daemon that stops: the cursor knows where to go on.
         now = time.monotonic()
         gone_since = now if gone_since is None else gone_since
         if patience_s and now - gone_since > patience_s:

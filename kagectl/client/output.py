@@ -8,7 +8,7 @@ order is promised for. Not here: what a line looks like on a screen.
 import time
 from collections.abc import Iterator
 
-from kagectl.client.failures import Unavailable
+from kagectl.client.failures import ClientError
 from kagectl.client.line import Line
 from kagectl.client.methods.agents import STREAM_LOGS
 from kaged.api.v1 import agent_service_pb2 as pb
@@ -61,10 +61,10 @@ def read_output(client: Line, request: pb.StreamLogsRequest, *, patience_s: floa
                 gone_since = None
                 yield [line for line in answer.lines if seen.fresh(line, again=again)]
             return
-        except Unavailable as error:
+        except ClientError as error:
             now = time.monotonic()
             gone_since = now if gone_since is None else gone_since
-            if not request.follow or now - gone_since > patience_s:
+            if not error.passing or not request.follow or now - gone_since > patience_s:
                 raise
             wait_s = error.retry_after_s or _STEP_S
         time.sleep(min(max(wait_s, 0.05), 1.0))

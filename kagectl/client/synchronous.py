@@ -15,7 +15,6 @@ from google.protobuf.message import Message
 
 from kagectl.client import channel as channels
 from kagectl.client.address import Address, read_token
-from kagectl.client.failures import Unavailable
 from kagectl.client.methods import Stream, Unary
 from kagectl.client.repeatable import mark_repeatable
 from kagectl.client.rescue import translated
@@ -79,7 +78,7 @@ class Client:
             wait_s = failure.retry_after_s if failure.retry_after_s is not None else _STEP_S
             wait_s = min(max(wait_s, 0.01), 1.0)
             ends = [end for end in (deadline, patience) if end is not None]
-            if not repeat or not isinstance(failure, Unavailable) or any(now + wait_s > end for end in ends):
+            if not repeat or not failure.passing or any(now + wait_s > end for end in ends):
                 raise failure
             time.sleep(wait_s)
 

@@ -4,6 +4,7 @@ Several agents may be named. Each is tried; the first thing that did not work gi
 """
 
 from collections.abc import Callable
+from typing import cast
 
 import click
 
@@ -11,6 +12,7 @@ from kagectl import show
 from kagectl.client.failures import ClientError
 from kagectl.client.line import Line
 from kagectl.client.methods import agents as methods
+from kagectl.commands.waiting import wait_for
 from kagectl.connect import dial
 from kagectl.errors import AGENT_FAILED, Complaint, Ended, exit_code_of, told
 from kagectl.quantities import duration_s
@@ -56,14 +58,12 @@ kagectl agent wait tests --for running --timeout 10s
 @click.pass_obj
 def wait(session: Session, agents: tuple[str, ...], states: tuple[str, ...]) -> None:
     """Wait until agents have ended, or for another state. Waits for ever unless --timeout says otherwise."""
-    wanted = [pb.AgentState.Value(_NAMES[state]) for state in states]
+    wanted = [cast("pb.AgentState", pb.AgentState.Value(_NAMES[state])) for state in states]
     failed = False
 
     def act(client: Line, name: str) -> pb.Agent:
         nonlocal failed
-        request = pb.WaitAgentRequest(agent=name)
-        request.states.extend(wanted)  # type: ignore[arg-type]  # Value() gives the enum's number
-        agent = client.call(methods.WAIT_AGENT, request, timeout_s=session.timeout_s or 0).agent
+        agent = wait_for(client, name, timeout_s=session.timeout_s, states=wanted)
         bad = agent.state in ENDED and agent.state != pb.AGENT_STATE_SUCCEEDED
         failed = failed or (bad and agent.state not in wanted)
         return agent
@@ -95,8 +95,7 @@ def stop(session: Session, agents: tuple[str, ...], grace: str | None, signal_: 
         agent = client.call(methods.STOP_AGENT, request).agent
         if not wait_:
             return agent
-        waiting = pb.WaitAgentRequest(agent=agent.id)
-        return client.call(methods.WAIT_AGENT, waiting, timeout_s=session.timeout_s or 0).agent
+        return wait_for(client, agent.id, timeout_s=session.timeout_s)
 
     _each(session, agents, act, "{state}")
 
@@ -154,8 +153,7 @@ def remove(session: Session, agents: tuple[str, ...], ended: bool, force: bool) 
             agent = client.call(methods.GET_AGENT, pb.GetAgentRequest(agent=name)).agent
             if agent.state not in ENDED:
                 client.call(methods.STOP_AGENT, pb.StopAgentRequest(agent=agent.id))
-                waiting = pb.WaitAgentRequest(agent=agent.id)
-                client.call(methods.WAIT_AGENT, waiting, timeout_s=session.timeout_s or 0)
+                wait_for(client, agent.id, timeout_s=session.timeout_s)
         return client.call(methods.REMOVE_AGENT, pb.RemoveAgentRequest(agent=name)).agent
 
     _each(session, agents, act, "removed")

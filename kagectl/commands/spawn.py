@@ -9,10 +9,11 @@ from kagectl import show
 from kagectl.attach import Terminal, feed_stdin
 from kagectl.client.failures import ClientError
 from kagectl.client.line import Line
-from kagectl.client.methods.agents import GET_AGENT, REMOVE_AGENT, SPAWN_AGENT, STOP_AGENT, WAIT_AGENT
+from kagectl.client.methods.agents import GET_AGENT, REMOVE_AGENT, SPAWN_AGENT, STOP_AGENT
 from kagectl.client.output import read_output
 from kagectl.commands.logs import still_there, write_lines
 from kagectl.commands.spec_options import spec_from, spec_options
+from kagectl.commands.waiting import wait_for
 from kagectl.connect import dial
 from kagectl.errors import AGENT_FAILED, INTERRUPTED, Complaint, Ended
 from kagectl.render.agents import agent_page
@@ -102,7 +103,7 @@ def run(
             return
         try:
             _follow(client, session, agent, interactive=interactive, terminal=terminal)
-            ended = client.call(WAIT_AGENT, pb.WaitAgentRequest(agent=agent.id), timeout_s=0).agent
+            ended = wait_for(client, agent.id, timeout_s=None)
         except KeyboardInterrupt:
             if terminal is not None and terminal.left:
                 still_there(agent.name)
@@ -162,7 +163,7 @@ def _interrupted(client: Line, agent: pb.Agent, *, stop: bool) -> None:
     show.note(f"\nkagectl: stopping {agent.name}")
     try:
         client.call(STOP_AGENT, pb.StopAgentRequest(agent=agent.id, note="Ctrl-C"))
-        client.call(WAIT_AGENT, pb.WaitAgentRequest(agent=agent.id), timeout_s=0)
+        wait_for(client, agent.id, timeout_s=None)
     except KeyboardInterrupt:
         still_there(agent.name)
 

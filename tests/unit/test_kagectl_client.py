@@ -280,6 +280,10 @@ def test_a_failure_without_details_still_has_its_code():
     error = from_status("NOT_FOUND", "no such thing", None)
     assert (error.code, error.message) == ("NOT_FOUND", "no such thing")
     assert isinstance(from_status("UNAVAILABLE", "", None), Unavailable)
+    assert from_status("UNAVAILABLE", "", None).passing
+    assert from_status("CANCELLED", "cancelled on the server side", None).passing
+    assert not Unavailable("the disk is full", reason="STORE_READ_ONLY").passing
+    assert not error.passing
     assert code_word(5) == "NOT_FOUND"
     assert code_word(99) == "UNKNOWN"
 
