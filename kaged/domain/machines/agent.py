@@ -216,6 +216,9 @@ def decide_stop(
         return (wanted, _ended(state, "cancelled", "stopped", note=note))
     if state.stop is not None and not _stronger(state.stop, cause, grace_s):
         return ()
+    if state.stop is not None and state.stop.cause != "restart":
+        # More haste does not change why: an agent over its limit has failed, whoever is in a hurry to see it gone.
+        cause, limit, note = state.stop.cause, state.stop.limit, state.stop.note or note
     order, offset, length = _order(run, StopOrder(signal=signal, grace_s=grace_s))
     return (
         StopWanted(
@@ -238,9 +241,7 @@ def decide_restart(state: AgentState, *, run: str, grace_s: float | None = None)
         raise AgentNotRunning(state, "restart it: it was removed")
     if state.live_run is None:
         return (RunWanted(run=run, attempt=_next_attempt(state), cause="requested", ordinal=0),)
-    if state.stop is not None:
-        if state.stop.cause == "restart":
-            return ()
+    if state.stop is not None and state.stop.cause != "restart":
         raise AgentNotRunning(state, "restart it")
     return decide_stop(state, cause="restart", grace_s=grace_s)
 
