@@ -103,7 +103,7 @@ def _complain(error: ClientError | Complaint | click.ClickException) -> int:
             line = f"{error.message} — {error.hint}" if error.hint else error.message
             click.echo(f"kagectl: {line}", err=True)
             return error.exit_code
-        case click.exceptions.NoArgsIsHelpError():
+        case click.UsageError() if type(error).__name__ == "NoArgsIsHelpError":  # click 8.1 has no such class
             error.show()
             return USAGE
         case click.UsageError() if error.ctx is not None:

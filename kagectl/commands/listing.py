@@ -8,7 +8,7 @@ from kagectl import show
 from kagectl.client.line import Line
 from kagectl.client.methods.agents import GET_AGENT, LIST_AGENTS, WATCH_AGENTS
 from kagectl.connect import dial
-from kagectl.render.agents import agent_page, agent_table
+from kagectl.render.agents import ENDED, agent_page, agent_table
 from kagectl.session import Session
 from kagectl.verb import Verb, names_of
 from kaged.api.v1 import agent_service_pb2 as pb
@@ -119,13 +119,13 @@ kagectl agent show tests -o json | jq .outcome
 )
 @click.argument("agent", shell_complete=names_of("agents"))
 @click.option("--at", "at_seq", type=click.IntRange(min=1), default=None, help="As of this seq of the journal.")
-@click.option("--watch", is_flag=True, help="Again whenever it changes; Ctrl-C ends it.")
+@click.option("--watch", is_flag=True, help="Again whenever it changes, until it has ended.")
 @click.pass_obj
 def show_agent(session: Session, agent: str, at_seq: int | None, watch: bool) -> None:
     """Everything about one agent."""
     with dial(session) as client:
         found = client.call(GET_AGENT, pb.GetAgentRequest(agent=agent, at_seq=at_seq or 0)).agent
-        if not watch:
+        if not watch or found.state in ENDED:
             show.one(session, found, lambda: agent_page(found, now_s=show.now_s(), paint=session.paint))
             return
         wanted = pb.WatchAgentsRequest(filter=f'id = "{found.id}"')
@@ -138,3 +138,5 @@ def show_agent(session: Session, agent: str, at_seq: int | None, watch: bool) ->
                 show.one_of_stream(session, message.agent)
             else:
                 click.echo(agent_page(message.agent, now_s=show.now_s(), paint=session.paint) + "\n")
+            if message.agent.state in ENDED:
+                return
