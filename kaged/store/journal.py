@@ -41,6 +41,7 @@ from kaged.store.keys import (
 )
 from kaged.store.keyvalue import KeyValue, StoreCorrupt, StoreTooNew
 from kaged.store.merkle import Frontier
+from kaged.store.rebuild import CURSOR as REBUILD_CURSOR
 from kaged.store.record import HEAD_BYTES, SHORT_TAGS, pack_head, varint
 from kaged.store.segments import Entry, SegmentBuilder, decode_postings
 
@@ -148,6 +149,8 @@ class Journal:
                 f"the store has format {written.decode(errors='replace')}, this release reads {FORMAT.decode()}",
                 hint="use the release that wrote it",
             )
+        if store.get("meta", REBUILD_CURSOR) is not None:
+            raise StoreCorrupt("a rebuild of the indexes was cut off", hint="run `kaged reindex` again")
         self.store_id = (store.get("meta", b"store_id") or b"").decode()
         self.first_seq = int(store.get("meta", b"first_seq") or b"1")
         last = store.scan("events", b"\xff" * 8, limit=1, reverse=True)

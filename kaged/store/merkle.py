@@ -4,7 +4,7 @@
 follow RFC 6962 section 2.1 (interior node: SHA-256(0x01, left, right)).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from typing import Final
 
@@ -66,3 +66,97 @@ def root_of(leaves: Sequence[bytes]) -> bytes:
     for leaf in level:
         frontier.append(leaf)
     return frontier.root()
+
+
+# --- proofs ------------------------------------------------------------------------------------------------------
+
+RangeRoot = Callable[[int, int], bytes]  # root over the leaves from start to end (exclusive), counted from 0
+
+
+def root_over(leaves: Sequence[bytes]) -> RangeRoot:
+    """Range roots of leaf hashes in memory."""
+    return lambda start, end: root_of(leaves[start:end])
+
+
+def inclusion_proof(index: int, size: int, root: RangeRoot) -> list[bytes]:
+    """PATH(index, D[size]) of RFC 6962, 2.1.1: the siblings from the leaf up. `index` counts from 0."""
+    assert 0 <= index < size
+    path: list[bytes] = []
+    start, end = 0, size
+    while end - start > 1:
+        middle = start + _left_half(end - start)
+        if index < middle:
+            path.append(root(middle, end))
+            end = middle
+        else:
+            path.append(root(start, middle))
+            start = middle
+    return path[::-1]
+
+
+def consistency_proof(old: int, size: int, root: RangeRoot) -> list[bytes]:
+    """PROOF(old, D[size]) of RFC 6962, 2.1.2: that the first `old` leaves were never changed."""
+    assert 0 < old <= size
+    path: list[bytes] = []
+    start, end = 0, size
+    while old != end:
+        middle = start + _left_half(end - start)
+        if old <= middle:
+            path.append(root(middle, end))
+            end = middle
+        else:
+            path.append(root(start, middle))
+            start = middle
+    if start:  # a subtree that the verifier does not know already
+        path.append(root(start, end))
+    return path[::-1]
+
+
+def inclusion_holds(leaf: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes) -> bool:
+    """Whether the proof leads from the leaf to the root (RFC 9162, 2.1.3.2)."""
+    if not 0 <= index < size:
+        return False
+    at, last, found = index, size - 1, leaf
+    for sibling in proof:
+        if last == 0:
+            return False
+        if at & 1 or at == last:
+            found = node(sibling, found)
+            while not at & 1 and at:
+                at, last = at >> 1, last >> 1
+        else:
+            found = node(found, sibling)
+        at, last = at >> 1, last >> 1
+    return last == 0 and found == root
+
+
+def consistency_holds(old: int, size: int, old_root: bytes, root: bytes, proof: Sequence[bytes]) -> bool:
+    """Whether the proof shows the older tree inside of the newer one (RFC 9162, 2.1.4.2)."""
+    if not 0 < old <= size:
+        return False
+    if old == size:
+        return not proof and old_root == root
+    path = [old_root, *proof] if old & (old - 1) == 0 else list(proof)
+    if not path:
+        return False
+    at, last = old - 1, size - 1
+    while at & 1:
+        at, last = at >> 1, last >> 1
+    old_found = found = path[0]
+    for sibling in path[1:]:
+        if last == 0:
+            return False
+        if at & 1 or at == last:
+            old_found = node(sibling, old_found)
+            found = node(sibling, found)
+            while not at & 1 and at:
+                at, last = at >> 1, last >> 1
+        else:
+            found = node(found, sibling)
+        at, last = at >> 1, last >> 1
+    return last == 0 and old_found == old_root and found == root
+
+
+def _left_half(size: int) -> int:
+    """The largest power of two below a size of at least 2."""
+    return 1 << (size - 1).bit_length() - 1

@@ -234,10 +234,8 @@ def test_a_manifest_that_lost_its_end_is_refused_or_the_loss_is_named(live: Path
         except StoreCorrupt:
             continue
         try:
-            if store.get("meta", b"format") is None:
-                head = 0
-            else:
-                head = Journal(store, clock_us=Clock()).durable_seq
+            empty = store.get("meta", b"format") is None
+            head = 0 if empty else Journal(store, clock_us=Clock()).durable_seq
         except StoreCorrupt:
             continue
         finally:

@@ -1,0 +1,138 @@
+"""Makes everything derived again from the events alone, byte for byte: `kaged reindex`.
+
+`index` and `ids` are functions of whole segments, so they are made here. What the engine derives (states,
+operations) it makes itself, from the same pass: a `Rebuilder` gets every event in order and gives the rows that
+the engine would have written with it.
+
+The pass is in steps, each one batch, with a cursor row: after a crash `reindex` begins where it was. The journal
+must not run meanwhile. Truth (`events`, `audit`, `secrets`, the other rows of `meta`) is never touched.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final, Protocol
+
+from google.protobuf.message import DecodeError
+
+from kaged.api.v1 import event_pb2
+from kaged.store.door import reread
+from kaged.store.keys import DERIVED, SEGMENT, Family, pack_seq, segment_of, segment_start, unpack_seq
+from kaged.store.keyvalue import KeyValue, StoreCorrupt
+from kaged.store.record import payload
+from kaged.store.segments import Entry, SegmentBuilder
+
+CURSOR: Final = b"reindex_from"  # first seq of the next step; absent when no rebuild is under way
+_AFTER_ALL: Final = b"\xff" * 64
+
+Row = tuple[Family, bytes, bytes]
+
+
+class Rebuilder(Protocol):
+    """The engine's half. Begun anew for each rebuild; `resume` makes it good for a rebuild that was cut off."""
+
+    def rows(self, entry: Entry, event: event_pb2.Event) -> Iterable[Row]:
+        """Rows of derived families that belong to this event's batch. Called once for each event, in order."""
+
+    def resume(self, store: KeyValue, seq: int) -> None:
+        """Everything before `seq` was given and its rows are in the store: be as after it. Not called for the first."""
+
+
+class _Rows:
+    """A batch that only remembers."""
+
+    def __init__(self) -> None:
+        self.rows: list[Row] = []
+
+    def put(self, family: Family, key: bytes, value: bytes) -> None:
+        self.rows.append((family, key, value))
+
+    def put_all(self, family: Family, rows: Iterable[tuple[bytes, bytes]]) -> None:
+        self.rows += [(family, key, value) for key, value in rows]
+
+    def delete(self, family: Family, key: bytes) -> None:
+        raise NotImplementedError("sealing a segment deletes nothing")
+
+    def delete_range(self, family: Family, start: bytes, end: bytes) -> None:
+        raise NotImplementedError("sealing a segment deletes nothing")
+
+
+def segment_rows(segment: int, entries: Sequence[Entry]) -> Iterator[Row]:
+    """All rows (index, ids, audit) of one full segment; the entries need their leaf only for those of `audit`."""
+    assert len(entries) == SEGMENT
+    builder, batch = SegmentBuilder(segment), _Rows()
+    builder.extend(entries)
+    builder.seal(batch)
+    yield from batch.rows
+
+
+def reindex(
+    store: KeyValue,
+    rebuilders: Sequence[Rebuilder] = (),
+    *,
+    progress: Callable[[int, int], None] | None = None,
+    restart: bool = False,
+) -> int:
+    """Rebuild all derived families; returns how many events were read. `progress` hears (seq, head).
+
+    Continues a rebuild that was cut off unless `restart`. Raises StoreCorrupt when an event is missing or damaged:
+    run `verify` then.
+    """
+    last = store.scan("events", b"\xff" * 8, limit=1, reverse=True)
+    head = unpack_seq(last[0][0]) if last else 0
+    first_seq = int(store.get("meta", b"first_seq") or b"1")
+    cursor = store.get("meta", CURSOR)
+    seq = first_seq
+    if cursor is not None and not restart:
+        seq = unpack_seq(cursor)
+        if seq > first_seq:
+            for rebuilder in rebuilders:
+                rebuilder.resume(store, seq)
+    else:
+        batch = store.batch()
+        for family in DERIVED:
+            batch.delete_range(family, b"", _AFTER_ALL)
+        batch.put("meta", CURSOR, pack_seq(seq))
+        store.write(batch)
+        store.sync()
+    read = 0
+    while seq <= head:
+        values = store.values("events", pack_seq(seq), min(segment_start(segment_of(seq) + 1), head + 1) - seq)
+        entries = _entries(values, seq)
+        batch = store.batch()
+        if len(entries) == SEGMENT:
+            for family, key, value in segment_rows(segment_of(seq), entries):
+                if family != "audit":
+                    batch.put(family, key, value)
+        for entry, framed in zip(entries, values, strict=True):
+            event = event_pb2.Event.FromString(payload(framed)) if rebuilders else event_pb2.Event()
+            for rebuilder in rebuilders:
+                for family, key, value in rebuilder.rows(entry, event):
+                    if family not in DERIVED:
+                        raise ValueError(f"{family} is not derived")
+                    batch.put(family, key, value)
+        seq += len(entries)
+        read += len(entries)
+        batch.put("meta", CURSOR, pack_seq(seq))
+        store.write(batch)
+        if progress is not None:
+            progress(seq - 1, head)
+    batch = store.batch()
+    batch.delete("meta", CURSOR)
+    store.write(batch)
+    store.sync()
+    return read
+
+
+def _entries(values: list[bytes], first: int) -> list[Entry]:
+    entries = []
+    for at, framed in enumerate(values):
+        try:
+            entry = reread(framed)
+        except (ValueError, DecodeError) as error:
+            raise StoreCorrupt(f"event {first + at} is damaged: {error}", hint="run `kaged fsck`") from error
+        if entry.seq != first + at:
+            raise StoreCorrupt(f"event {first + at} is missing", hint="run `kaged fsck`")
+        entry.leaf = b""
+        entries.append(entry)
+    if not entries:
+        raise StoreCorrupt(f"event {first} is missing", hint="run `kaged fsck`")
+    return entries
