@@ -1,0 +1,134 @@
+"""Takes bodies out of stored events: on request, and of bulk output after a while. Everything else stays.
+
+A body is replaced by its hash (field 7, `Redaction`), so head, meta, leaf, root and every proof are what they were
+(decisions 2 to 4: what state depends on is in `meta`). Nothing here takes an event away: cutting a prefix off needs
+a baseline record, which is not built.
+
+`redact` also makes the bytes go: the new values are synced, all memory tables written out (so the old logs are
+deleted), and the tables and blob files of the range rewritten. It cannot reach copies: backups, exports, what a
+reader has already received, and blocks that the file system has not overwritten. The caller clears the live ring
+(`Feed.purge`) and the agent's own spool and run folder.
+
+`drop_old_bulk` does a bounded step at a time and leaves the rewriting to RocksDB's own compactions.
+Both are called in a thread, beside the running journal: they touch only rows that are durable already.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from itertools import islice
+from typing import Final
+
+from kaged.api.v1 import event_pb2
+from kaged.store.keys import pack_seq, unpack_seq
+from kaged.store.keyvalue import KeyValue
+from kaged.store.reader import Reader
+from kaged.store.record import EMPTY_BODY, field_content, frame, redaction_field, split
+from kaged.store.selection import Selection, select
+
+REQUESTED: Final = event_pb2.REDACTION_REASON_REQUESTED
+RETENTION: Final = event_pb2.REDACTION_REASON_RETENTION
+CURSOR: Final = b"retention_to"  # bodies of bulk events up to this seq are gone
+
+# What agents print, think and get from their tools; never what they answered or what a person wrote or decided.
+BULK_TYPES: Final = (
+    *("output.chunk", "signal.garbled", "signal.log", "signal.progress", "signal.thinking", "signal.tool.finished"),
+    *("signal.tool.started", "signal.unknown"),
+)
+
+_BATCH: Final = 256
+_APART: Final = 65_536  # ranges further apart than this are rewritten one by one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Redacted:
+    """What was taken out."""
+
+    events: int
+    body_bytes: int
+
+
+def redact(
+    store: KeyValue, reader: Reader, what: Iterable[int] | Selection, reason: event_pb2.RedactionReason
+) -> Redacted:
+    """Take the bodies of events out, by seq or by filter, and make sure that the bytes are gone from the files.
+
+    Events without a body, or with one that is gone already, are passed over: safe to repeat. Raises
+    EventNotFound and PositionTrimmed before the batch that holds the seq is written, DiskFull, StoreFailed.
+    """
+    seqs = _matching(reader, what) if isinstance(what, Selection) else iter(sorted(set(what)))
+    events = body_bytes = 0
+    ranges: list[list[int]] = []
+    while some := list(islice(seqs, _BATCH)):
+        batch = store.batch()
+        for seq in some:
+            emptied, size = without_stored_body(reader.get(seq), reason)
+            if size:
+                batch.put("events", pack_seq(seq), emptied)
+                events, body_bytes = events + 1, body_bytes + size
+            # Also those that were done: a crash may have come between the write and the rewrite of the files.
+            if ranges and seq - ranges[-1][1] < _APART:
+                ranges[-1][1] = seq
+            else:
+                ranges.append([seq, seq])
+        store.write(batch)
+    store.sync()
+    erase(store, ranges)
+    return Redacted(events=events, body_bytes=body_bytes)
+
+
+def erase(store: KeyValue, ranges: Iterable[Iterable[int]]) -> None:
+    """Rewrite the files that hold these ranges of seqs (ends included), so that no replaced value is left."""
+    store.flush()
+    for first, last in ranges:
+        store.compact("events", pack_seq(first), pack_seq(last + 1))
+
+
+def drop_old_bulk(
+    store: KeyValue, reader: Reader, *, before_us: int, max_events: int = 1000, bulk: Selection | None = None
+) -> bool:
+    """One step of retention: bodies of bulk events recorded before a time. True when there is more to do now.
+
+    The cursor moves in the batch that takes the bodies out, so a crash repeats nothing and skips nothing.
+    """
+    selection = bulk or select(" OR ".join(f'type = "{name}"' for name in BULK_TYPES), now_us=before_us)
+    noted = store.get("meta", CURSOR)
+    after = unpack_seq(noted) if noted else 0
+    up_to = reader.seek_time(before_us) - 1
+    if after >= up_to:
+        return False
+    page = reader.page(selection, after, up_to, max_events)
+    batch = store.batch()
+    for framed in page.frames:
+        emptied, size = without_stored_body(framed, RETENTION)
+        if size:
+            batch.put("events", pack_seq(_seq(framed)), emptied)
+    batch.put("meta", CURSOR, pack_seq(page.reached))
+    store.write(batch)
+    store.sync()
+    return not page.done
+
+
+def without_stored_body(framed: bytes, reason: event_pb2.RedactionReason) -> tuple[bytes, int]:
+    """A stored value with its body replaced by the hash, and the size of the body; 0 when there was none."""
+    head, meta, body, redaction = split(framed)
+    if redaction or not body or body == EMPTY_BODY:
+        return framed, 0
+    size = len(field_content(body))
+    gone = event_pb2.Redaction(body_sha256=sha256(body).digest(), reason=reason, body_bytes=size)
+    return frame(head, meta, b"", redaction_field(gone.SerializeToString(deterministic=True))), size
+
+
+def _seq(framed: bytes) -> int:
+    return int.from_bytes(split(framed).head[1:9], "little")
+
+
+def _matching(reader: Reader, selection: Selection) -> Iterator[int]:
+    """Seqs of all that match now, page by page."""
+    after, head = 0, reader.head
+    while True:
+        page = reader.page(selection, after, head, _BATCH)
+        yield from map(_seq, page.frames)
+        if page.done:
+            return
+        after = page.reached
