@@ -1,5 +1,6 @@
 """Every seam of the daemon in one file: what runtime needs from adapters and executors. Pure declarations."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Literal, Protocol
 
@@ -101,7 +102,9 @@ class Launched(Protocol):
 class Executor(Protocol):
     """A way to run a child. Calls may block for milliseconds: made in a thread."""
 
-    enforces: frozenset[str]
+    @property
+    def enforces(self) -> frozenset[str]:
+        """Names of the limits that it can hold."""
 
     def launch(self, run: str, spec: RunSpec) -> Launched:
         """Make the run's folder and start its shim, which waits at the gate."""
@@ -157,5 +160,5 @@ class TreeUsage(Protocol):
 class Sampler(Protocol):
     """Looks at all processes of the machine at once."""
 
-    def sample(self, shims: list[tuple[int, int]]) -> list[TreeUsage | None]:
+    def sample(self, shims: Sequence[tuple[int, int]]) -> Sequence[TreeUsage | None]:
         """For each (shim pid, start ticks) what its tree costs now; None: not known."""

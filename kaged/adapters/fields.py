@@ -22,9 +22,9 @@ Line: TypeAlias = Mapping[str, Json]
 
 def parsed(raw: bytes) -> Line:
     """The object that a line is. Not a number is no JSON, and neither is what overflows to infinity."""
-    value: Json = json.loads(raw.decode(), parse_float=_finite, parse_constant=_finite)
-    if not isinstance(value, dict):
-        raise ValueError("not an object")
+    if not raw.lstrip().startswith(b"{"):
+        raise ValueError("not an object")  # said before parsing: most garbage is a plain log
+    value: Line = _DECODER.decode(raw.decode())
     return value
 
 
@@ -33,6 +33,9 @@ def _finite(spelling: str) -> float:
     if not isfinite(value):
         raise ValueError("not a finite number")
     return value
+
+
+_DECODER: Final = json.JSONDecoder(parse_float=_finite, parse_constant=_finite)
 
 
 def as_text(value: Json) -> str:

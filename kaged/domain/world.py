@@ -13,7 +13,7 @@ from kaged.domain.events import agent as facts
 from kaged.domain.events import tree as tree_facts
 from kaged.domain.machines import agent as agents
 from kaged.domain.machines import approval as approvals
-from kaged.domain.machines import tree as trees
+from kaged.domain.machines import tree as tree_machine
 from kaged.domain.machines.agent import AgentState, Run
 from kaged.domain.machines.approval import ApprovalState
 
@@ -47,7 +47,7 @@ class World:
     agents: dict[str, Kept] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
     approvals: dict[str, ApprovalState] = field(default_factory=dict)
-    trees: dict[str, trees.TreeState] = field(default_factory=dict)
+    trees: dict[str, tree_machine.TreeState] = field(default_factory=dict)
     tree_facts_since_row: dict[str, int] = field(default_factory=dict)
     numbers: int = 0
 
@@ -113,8 +113,8 @@ class World:
         return (Changed("approval", event.approval, row=True),)
 
     def _apply_tree(self, event: tree_facts.Event) -> Changed:
-        before = self.trees.get(event.tree) or trees.initial(event.tree)
-        after = self.trees[event.tree] = trees.apply(before, event)
+        before = self.trees.get(event.tree) or tree_machine.initial(event.tree)
+        after = self.trees[event.tree] = tree_machine.apply(before, event)
         count = self.tree_facts_since_row.get(event.tree, 0) + 1
         row = after.phase != before.phase or count >= ROW_EVERY
         self.tree_facts_since_row[event.tree] = 0 if row else count

@@ -1,5 +1,6 @@
 """The executor, watch and sampler as the runtime's ports see them: by run id, under one runs folder."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -87,6 +88,6 @@ class RunWatch:
 class ProcSampler:
     """Reads /proc once for all runs."""
 
-    def sample(self, shims: list[tuple[int, int]]) -> list[Usage | None]:
+    def sample(self, shims: Sequence[tuple[int, int]]) -> list[Usage | None]:
         table = ProcessTable.read()
         return [table.usage(pid, ticks) for pid, ticks in shims]

@@ -18,6 +18,7 @@ from kaged.runtime.keeper import Host, Keeper
 from kaged.store.codec import Draft
 
 _SCAN_S: Final = 1.0  # the safety scan behind the watch (decision 18)
+_TRY_AGAIN_S: Final = 1.0
 log = logging.getLogger("kaged.children")
 
 
@@ -78,15 +79,24 @@ class Children:
         return keeper
 
     async def _life(self, keeper: Keeper) -> None:
+        run = keeper.run
         try:
-            await keeper.live()
-        except KageError as error:
-            # The journal refuses (a full or failed disk), or the disk of the run folder does. The run itself goes
-            # on; this or the next daemon adopts it.
-            log.error("keeper_stopped run=%s reason=%s %s", keeper.run, error.reason, error)
+            while True:
+                try:
+                    await keeper.live()
+                    return
+                except (KageError, OSError) as error:
+                    # The journal refuses (a full disk), or the disk of the run folder does. The run itself goes on:
+                    # adopt it again from what is recorded, when that may help.
+                    log.error("keeper_stopped run=%s error=%s", run, error)
+                await asyncio.sleep(_TRY_AGAIN_S)
+                state = self._find(keeper.agent)
+                if state is None or state.live_run is None or state.live_run.id != run:
+                    return
+                keeper = self._keepers[run] = Keeper(self._host, self._watch, state, state.live_run, adopted=True)
         finally:
-            self._keepers.pop(keeper.run, None)
-            self._tasks.pop(keeper.run, None)
+            self._keepers.pop(run, None)
+            self._tasks.pop(run, None)
             if not self._keepers:
                 self._idle.set()
 

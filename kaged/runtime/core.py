@@ -20,15 +20,17 @@ from kaged.domain.errors import KageError
 from kaged.domain.events import agent as facts
 from kaged.domain.machines import agent as machine
 from kaged.domain.machines.agent import AgentState, Run
+from kaged.domain.machines.approval import ApprovalState
 from kaged.domain.masking import Masker
 from kaged.domain.run_records import RunSpec, TerminalSize
 from kaged.domain.world import World
-from kaged.ports import Adapter, Executor, Launched, Watch
+from kaged.ports import Adapter, Executor, Launched, Sampler, TreeUsage, Watch
 from kaged.runtime.agents import Agents, inputs_after, next_run
 from kaged.runtime.capture import Place, Reading
 from kaged.runtime.children import Children
 from kaged.runtime.engine import Engine
 from kaged.runtime.keeper import Done, FolderFact
+from kaged.runtime.samples import Samples
 from kaged.runtime.system import System
 from kaged.runtime.timers import Timers
 from kaged.runtime.trees import Trees
@@ -79,6 +81,7 @@ class Core:
         settings: Settings,
         token: Callable[[str], str],
         pid: int,
+        sampler: Sampler,
     ) -> None:
         self.journal = journal
         self.system = system
@@ -94,6 +97,7 @@ class Core:
         self.children = Children(self, watch, self.world.agent)
         self.feed = Feed(journal, self.reader, max_subscribers=settings.max_subscribers)
         self.output_bytes = 0
+        self._samples = Samples(sampler, system)
         self.runs_started = 0
         self._adapters = adapters
         self._settings = settings
@@ -115,13 +119,7 @@ class Core:
             await asyncio.wait([keeper.adopted_alive for keeper in keepers], timeout=_ADOPT_S)
         alive = sum(1 for keeper in keepers if keeper.adopted_alive.done() and keeper.adopted_alive.result())
         recovered = Recovered(adopted=alive, settled=len(keepers) - alive, after_clean_stop=clean)
-        self.trees.resume()
-        for kept in self.world.agents.values():
-            if kept.state.phase == "backoff":
-                self.timers.arm(("agent", kept.state.id), kept.state.due_us)
-        for approval in self.world.approvals.values():
-            if approval.state == "open" and approval.deadline_us:
-                self.timers.arm(("approval", approval.id), approval.deadline_us)
+        self.resume()
         started = facts.DaemonStarted(
             version=self._settings.version,
             pid=self._pid,
@@ -167,6 +165,19 @@ class Core:
                 folder.remove()
             except (KageError, OSError) as error:
                 log.warning("stray_folder run=%s error=%s", run, error)
+
+    def resume(self) -> None:
+        """Repeat everything that should be under way: after recovery, and when the disk takes writes again."""
+        self.trees.resume()
+        for kept in self.world.agents.values():
+            if kept.state.phase == "backoff":
+                self.timers.arm(("agent", kept.state.id), kept.state.due_us)
+            run = kept.state.live_run
+            if run is not None and self.children.keeper(run.id) is None:
+                self.children.keep(kept.state, run, adopted=True)
+        for approval in self.world.approvals.values():
+            if approval.state == "open" and approval.deadline_us:
+                self.timers.arm(("approval", approval.id), approval.deadline_us)
 
     async def say_stopped(self, agents: str, reason: str) -> None:
         """Record an orderly stop as the last fact."""
@@ -229,6 +240,39 @@ class Core:
             # Nearly always a full disk: the state still says what is due, so look again in a while.
             log.warning("timer_refused key=%s reason=%s", key, error.reason)
             self.timers.arm(key, self.system.now_us() + 1_000_000)
+
+    # --- what services show --------------------------------------------------------------------------------------
+
+    def sizes(self, state: AgentState) -> tuple[int, int]:
+        """Bytes recorded of an agent's live run, by stream."""
+        keeper = self.children.keeper(state.run.id) if state.run is not None else None
+        return keeper.sizes if keeper is not None else (0, 0)
+
+    def health(self, state: AgentState) -> tuple[TreeUsage, float, int, int, int] | None:
+        """Samples of a running agent: usage, CPUs, now, up since, last output (microseconds)."""
+        run = state.live_run
+        if run is None or not run.shim_pid:
+            return None
+        sample = self._samples.look(run.id, run.shim_pid, run.shim_start_ticks)
+        if sample is None:
+            return None
+        usage, cpus = sample
+        now_us = self.system.now_us()
+        keeper = self.children.keeper(run.id)
+        silent_s = self.system.monotonic_s() - keeper.last_output_s if keeper is not None else 0.0
+        last_us = now_us - int(silent_s * 1e6) if keeper is not None and any(keeper.sizes) else 0
+        return usage, cpus, now_us, run.executed_us, last_us
+
+    def asked_in(self, frames: list[bytes]) -> list[ApprovalState]:
+        """Questions as they stand now, of the events that asked them."""
+        found = []
+        for framed in frames:
+            event = decode(event_pb2.Event.FromString(payload(framed)))
+            if isinstance(event, facts.ApprovalRequested):
+                state = self.views.approval(event.approval)
+                if state is not None:
+                    found.append(state)
+        return found
 
     # --- what keepers need (keeper.Host) -------------------------------------------------------------------------
 
@@ -370,9 +414,8 @@ class Core:
                     why=ask.why,
                 )
             )
-        for unask in reading.unasks:
-            if unask.key in open_keys:
-                events.append(facts.ApprovalWithdrawn(approval=open_keys.pop(unask.key), cause="agent"))
+        gone = [open_keys.pop(unask.key) for unask in reading.unasks if unask.key in open_keys]
+        events += [facts.ApprovalWithdrawn(approval=approval, cause="agent") for approval in gone]
         return events
 
     def executed(self, agent: str, event: facts.RunExecuted) -> Done | None:

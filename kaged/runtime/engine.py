@@ -8,6 +8,7 @@ every effect is safe to repeat. Not here: processes (`children`), trees (`trees`
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -21,11 +22,13 @@ from kaged.runtime.system import System
 from kaged.store.codec import DomainEvent, Draft, encode
 from kaged.store.journal import Journal
 from kaged.store.operations import Operation, find_operation, operation_row
+from kaged.store.selection import FIRST_AGENT_ACTOR
 from kaged.store.views import Row, agent_stream, rows, tree_stream
 
 DAEMON: Final = 1
 OWNER: Final = 2
 _KEEP_S: Final = 24 * 3600
+log = logging.getLogger("kaged.engine")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +138,11 @@ class Engine:
             return  # the daemon is about to end; the next one starts from what is durable
         for draft, seq in placed:
             for listener in self._listeners:
-                listener.happened(draft, seq)
+                try:
+                    listener.happened(draft, seq)
+                except KageError as error:
+                    # The disk filled up in between. The state still says what is outstanding: `resume` repeats it.
+                    log.warning("effect_refused type=%s reason=%s", draft.event.type_name, error.reason)
         for changed in changes:
             for watcher in list(self._watchers):
                 watcher(changed)
@@ -171,6 +178,20 @@ class Engine:
         if found.digest != caller.digest:
             raise RequestIdReused(caller.request_id)
         return Receipt(first_seq=found.first_seq, last_seq=found.first_seq + found.events - 1, repeated=True)
+
+    def remember(self, caller: Caller, receipt: Receipt) -> None:
+        """Let repeats of a request join it while it is in flight."""
+        self._in_flight[caller.request_id] = (caller.digest, receipt)
+        assert receipt.done is not None
+        receipt.done.add_done_callback(lambda _: self._in_flight.pop(caller.request_id, None))
+
+    def agent_of_actor(self, actor: int) -> str:
+        """Id of the live agent with this actor number, or an empty text."""
+        number = actor - FIRST_AGENT_ACTOR + 1
+        for kept in self.world.agents.values():
+            if kept.state.number == number:
+                return kept.state.id
+        return ""
 
     # --- drafts ------------------------------------------------------------------------------------------------
 

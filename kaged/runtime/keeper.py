@@ -39,6 +39,8 @@ FLUSH_S: Final = 0.02  # small output is gathered this long (decision 13)
 _ENOUGH_BYTES: Final = 64 << 10  # ... unless there is this much of it
 _READY_S: Final = 30.0
 _GONE_S: Final = 10.0  # for a shim that lost its daemon at the gate to say that it did not start
+_REMOVE_TRIES: Final = 100
+_REMOVE_EVERY_S: Final = 0.02
 log = logging.getLogger("kaged.keeper")
 
 FolderFact = facts.StopWanted | facts.Signalled | facts.Resized | facts.InputAccepted
@@ -112,7 +114,13 @@ class Keeper:
         self._ready = False
         self._waiting: list[FolderFact] = []
         self._limited = False
+        self._place = Place()
         self._read_s = 0.0
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Bytes of standard output and standard error that are recorded."""
+        return self._place.out_end, self._place.err_end
 
     def look(self) -> None:
         """Something may have changed in the folder."""
@@ -214,6 +222,7 @@ class Keeper:
     async def _capture(self) -> None:
         host, folder = self._host, self._folder
         place = await asyncio.to_thread(host.place, self.agent, self.run) if self._adopted else Place()
+        self._place = place
         capture = Capture(self.run, host.adapter(self._state_at_start), host.masker(self._state_at_start), place)
         if self._adopted and place.out_end > place.out_parsed and capture.listens:
             place.rest = await asyncio.to_thread(
@@ -337,20 +346,26 @@ class Keeper:
             await asyncio.wait_for(self._dirty.wait(), seconds)
 
     async def _finish(self) -> None:
-        await asyncio.to_thread(self._clean_up)
+        """The run is over and in the journal: remove its folder once its shim, which is about to end, let go."""
         if self._launched is not None:
             self._launched.abandon()
             self._host.bury(self._launched)
+        for _ in range(_REMOVE_TRIES):
+            if await asyncio.to_thread(self._removed):
+                return
+            await asyncio.sleep(_REMOVE_EVERY_S)
+        log.warning("folder_not_removed run=%s hint=%s", self.run, "the next start removes it")
 
-    def _clean_up(self) -> None:
-        """In a thread: the run is over and in the journal; its folder holds nothing more."""
+    def _removed(self) -> bool:
         try:
             if self._folder.exists():
                 self._folder.forget_spec()
-                if not self._folder.held():
-                    self._folder.remove()
+                if self._folder.held():
+                    return False
+                self._folder.remove()
         except (OSError, KageError) as error:
             log.warning("folder_not_removed run=%s error=%s", self.run, error)
+        return True
 
 
 # --- facts to files, files to facts --------------------------------------------------------------------------

@@ -1,0 +1,82 @@
+"""`kaged`: flags, exit codes, nothing else.
+
+Exit codes: 0 stopped in order, 2 usage or configuration, 70 a bug, 74 the disk or the store failed, 75 another kaged
+has this state folder.
+"""
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+# Before anything imports grpc: its fork handlers crash children that are started while RPCs run (measured).
+os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
+
+from kaged import config as configuration
+from kaged import logs
+from kaged.daemon import Daemon
+from kaged.domain.errors import AlreadyExists, Broken, Invalid, KageError, Refusal
+from kaged.store.keyvalue import StoreBusy
+from kaged.version import __version__
+
+EXIT_USAGE: Final = 2
+EXIT_BUG: Final = 70
+EXIT_IO: Final = 74
+EXIT_BUSY: Final = 75
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the daemon; returns its exit code."""
+    arguments = _parser().parse_args(argv)
+    flags = {"log_level": arguments.log_level, "log_format": arguments.log_format, "on_stop": arguments.on_stop}
+    try:
+        config = configuration.load(
+            state_dir=arguments.state_dir,
+            socket=arguments.socket,
+            config_file=arguments.config,
+            flags=flags,
+            environ=os.environ,
+        )
+        logs.set_up(config.log_level, config.log_format, under_journal=bool(os.environ.get("JOURNAL_STREAM")))
+        return asyncio.run(Daemon(config, dict(os.environ)).run())
+    except KageError as error:
+        return _refused(error)
+    except OSError as error:
+        print(f"kaged: {error}", file=sys.stderr)  # noqa: T201  the last words of a daemon that cannot start
+        return EXIT_IO
+
+
+def _refused(error: KageError) -> int:
+    hint = f" — {error.hint}" if error.hint else ""
+    print(f"kaged: {error}{hint}", file=sys.stderr)  # noqa: T201
+    match error:
+        case AlreadyExists() | StoreBusy():
+            return EXIT_BUSY
+        case Invalid():
+            return EXIT_USAGE
+        case Broken() | Refusal():
+            return EXIT_IO
+        case _:
+            return EXIT_BUG
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="kaged",
+        description="The service that owns AI coding agents. Talk to it with kagectl.",
+        epilog="Settings also come from kaged.toml in the state folder and from KAGED_* variables.",
+    )
+    parser.add_argument("--state-dir", metavar="DIR", help="where everything is kept (default ~/.local/state/kage)")
+    parser.add_argument("--socket", metavar="PATH", help="the owner's socket (default in $XDG_RUNTIME_DIR/kage)")
+    parser.add_argument("--config", metavar="FILE", help="configuration file (default kaged.toml in the state folder)")
+    parser.add_argument("--log-level", choices=("debug", "info", "warning", "error"))
+    parser.add_argument("--log-format", choices=("auto", "plain", "json", "journal"))
+    parser.add_argument("--on-stop", choices=("keep", "stop"), help="what a stop does with agents (default keep)")
+    parser.add_argument("--version", action="version", version=f"kaged {__version__}")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,134 @@
+"""One frozen Config from flags, environment and defaults. Read once, handed to whoever needs it.
+
+Order: flag, environment (`KAGED_...`), config file (`kaged.toml` in the state folder or `--config`), default.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Final
+
+from kaged.domain.errors import Invalid
+from kaged.domain.quantities import parse_duration_limit_us
+
+MAX_SOCKET_BYTES: Final = 107  # sun_path on Linux; macOS has 103
+_BASE_ENV: Final = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "USER", "LOGNAME", "SHELL", "TERM", "TZ", "TMPDIR")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """What the daemon may be told. Times are seconds, sizes bytes."""
+
+    state_dir: Path
+    socket: Path
+    agent_socket: Path
+    log_level: str = "info"
+    log_format: str = "auto"
+    max_subscribers: int = 1000
+    unsupervised_s: float = 900
+    min_free_bytes: int = 64 << 20
+    on_stop: str = "keep"
+
+    @property
+    def runs_dir(self) -> Path:
+        """Folders of runs."""
+        return self.state_dir / "runs"
+
+    @property
+    def lock_file(self) -> Path:
+        """Held while a daemon lives."""
+        return self.state_dir / "lock"
+
+
+def default_state_dir(environ: Mapping[str, str]) -> Path:
+    """Where state lives when nobody says."""
+    if given := environ.get("KAGE_STATE_DIR"):
+        return Path(given)
+    home = Path(environ.get("HOME") or "/root")
+    return Path(environ.get("XDG_STATE_HOME") or home / ".local" / "state") / "kage"
+
+
+def default_socket(environ: Mapping[str, str], state_dir: Path) -> Path:
+    """Where the owner's socket is when nobody says: the same rule as kagectl's."""
+    if given := environ.get("KAGE_SOCKET"):
+        return Path(given.removeprefix("unix:"))
+    if runtime := environ.get("XDG_RUNTIME_DIR"):
+        return Path(runtime) / "kage" / "kaged.sock"
+    return state_dir / "run" / "kaged.sock"
+
+
+def load(
+    *,
+    state_dir: str | None,
+    socket: str | None,
+    config_file: str | None,
+    flags: Mapping[str, object],
+    environ: Mapping[str, str],
+) -> Config:
+    """The configuration. Raises Invalid naming file and key."""
+    state = Path(state_dir).absolute() if state_dir else default_state_dir(environ).absolute()
+    path = Path(config_file) if config_file else state / "kaged.toml"
+    values = _file(path, required=config_file is not None)
+    values.update(_environment(environ))
+    values.update({key: value for key, value in flags.items() if value is not None})
+    place = Path(socket.removeprefix("unix:")).absolute() if socket else default_socket(environ, state).absolute()
+    if "socket" in values and not socket:
+        place = Path(str(values["socket"]).removeprefix("unix:")).absolute()
+    values.pop("socket", None)
+    config = Config(state_dir=state, socket=place, agent_socket=place.with_name("agents.sock"))
+    config = _with(config, values, path)
+    for item in (config.socket, config.agent_socket):
+        size = len(os.fsencode(item))
+        if size > MAX_SOCKET_BYTES:
+            raise Invalid(
+                ("socket", f"{item} has {size} bytes; a socket path has at most {MAX_SOCKET_BYTES}"),
+                hint="choose a shorter one with --socket",
+            )
+    return config
+
+
+def _file(path: Path, *, required: bool) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        if required:
+            raise Invalid(("config", f"{path} does not exist")) from None
+        return {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise Invalid(("config", f"{path}: {error}")) from None
+
+
+def _environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    known = {item.name for item in fields(Config)} - {"state_dir", "socket", "agent_socket"}
+    return {name: environ[key] for name in known if (key := f"KAGED_{name.upper()}") in environ}
+
+
+def _with(config: Config, values: Mapping[str, Any], path: Path) -> Config:
+    changes: dict[str, Any] = {}
+    for key, value in values.items():
+        match key:
+            case "log_level" if str(value).lower() in ("debug", "info", "warning", "error"):
+                changes[key] = str(value).lower()
+            case "log_format" if value in ("auto", "plain", "json", "journal"):
+                changes[key] = value
+            case "on_stop" if value in ("keep", "stop"):
+                changes[key] = value
+            case "max_subscribers" | "min_free_bytes" if str(value).isdigit():
+                changes[key] = int(value)
+            case "unsupervised_s" | "unsupervised_max":
+                limit = parse_duration_limit_us(str(value), path=f"{path}: {key}")
+                changes["unsupervised_s"] = 0.0 if limit is None else limit / 1e6
+            case "agent_socket":
+                changes[key] = Path(str(value)).absolute()
+            case _ if key in {item.name for item in fields(Config)}:
+                raise Invalid((f"{path}: {key}", f"{value!r} is not a value of it"))
+            case _:
+                raise Invalid((f"{path}: {key}", "is not a key"), hint="docs/configuration.md lists them")
+    return replace(config, **changes)
+
+
+def base_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """What every agent gets of the daemon's own environment: never gRPC's or the service manager's variables."""
+    return {name: environ[name] for name in _BASE_ENV if name in environ}

@@ -1,0 +1,374 @@
+"""The composition: builds every part, in the order of starting, and takes them down in the reverse.
+
+    lock -> store -> doors (health and status only) -> recover -> doors open -> READY
+    signal or Shutdown -> DRAINING -> (stop agents) -> doors close -> last fact -> store closes
+
+Imports the world; nothing imports it but `cli`.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import resource
+import shutil
+import signal
+from collections.abc import Coroutine
+from dataclasses import fields
+from pathlib import Path
+from typing import Final
+
+from kaged import config as configuration
+from kaged.adapters.registry import ADAPTERS
+from kaged.api.v1 import daemon_service_pb2 as pb
+from kaged.config import Config, base_environment
+from kaged.domain.errors import KageError, Unavailable
+from kaged.executors.daemon_lock import DaemonLock
+from kaged.executors.local import install_shim
+from kaged.executors.provider import LocalRuns, ProcSampler, RunWatch
+from kaged.rpc.convert import timestamp
+from kaged.rpc.identity import AgentGate, Identity, OwnerGate, run_token, secret_file
+from kaged.rpc.server import Doors
+from kaged.runtime.core import Core, Settings
+from kaged.runtime.system import System
+from kaged.service import ServiceManager
+from kaged.store.journal import Commit, Journal, StoreReadOnly, create_store
+from kaged.store.rocks import RocksStore
+from kaged.store.selection import FIRST_AGENT_ACTOR
+from kaged.version import __version__
+
+API_REVISION: Final = 1
+_RELOADABLE: Final = frozenset(("log_level", "min_free_bytes", "on_stop"))
+_TICK_S: Final = 0.25
+_SPACE_EVERY: Final = 4  # ticks
+_CLOSE_S: Final = 2.0
+EXIT_OK: Final = 0
+EXIT_STORE_FAILED: Final = 74  # EX_IOERR: what reached the disk is unknown
+log = logging.getLogger("kaged")
+
+
+class Stopping(Unavailable):
+    """The daemon is on its way out."""
+
+    reason = "DRAINING"
+
+    def __init__(self) -> None:
+        super().__init__("kaged is stopping", hint="resume from your cursor when it is back", retry_after_s=0.2)
+
+
+class Daemon:
+    """One life of the daemon. `run` returns its exit code."""
+
+    def __init__(self, config: Config, environ: dict[str, str]) -> None:
+        self._config = config
+        self._environ = environ
+        self._system = System()
+        self._manager = ServiceManager()
+        self._started_us = self._system.now_us()
+        self._phase = pb.DAEMON_PHASE_RECOVERING
+        self._detail = "reading the journal"
+        self._core: Core | None = None
+        self._doors: Doors | None = None
+        self._stop: asyncio.Future[tuple[bool, float, str]] | None = None
+        self._hurry = asyncio.Event()
+        self._changed = asyncio.Event()
+        self._delays_us: list[int] = []
+        self._failure: KageError | None = None
+
+    # --- life ------------------------------------------------------------------------------------------------------
+
+    async def run(self) -> int:
+        """Serve until told to stop. Raises what refuses the start."""
+        config = self._config
+        config.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with DaemonLock(config.lock_file):
+            token = secret_file(config.state_dir / "owner.token")
+            key = bytes.fromhex(secret_file(config.state_dir / "agents.key"))
+            store = await asyncio.to_thread(self._open_store)
+            try:
+                return await self._serve(store, token, key)
+            finally:
+                for path in (config.socket, config.agent_socket):
+                    path.unlink(missing_ok=True)
+                await asyncio.to_thread(store.close)
+
+    def _open_store(self) -> RocksStore:
+        store = RocksStore(self._config.state_dir / "db")
+        create_store(store, self._system.event_id().hex())
+        return store
+
+    async def _serve(self, store: RocksStore, token: str, key: bytes) -> int:
+        config, loop = self._config, asyncio.get_running_loop()
+        self._stop = loop.create_future()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._signalled, number)
+        loop.add_signal_handler(signal.SIGHUP, self.reload)
+        owner = OwnerGate(token, config.state_dir / "owner.token")
+        doors = self._doors = Doors(self, owner, AgentGate(key, self._live_run))
+        await doors.bind(config.socket, config.agent_socket)
+        self._hand_out(token)
+        journal = await asyncio.to_thread(Journal, store, clock_us=self._system.now_us)
+        journal.listen(self)
+        journal.start()
+        core = self._core = self._build(journal, key)
+        async with asyncio.TaskGroup() as group:
+            children = group.create_task(core.children.serve(), name="children")
+            ticking = group.create_task(self._tick(), name="tick")
+            await asyncio.sleep(0)  # children.serve has begun
+            self._look_at_space()
+            recovered = await core.recover()
+            await doors.open(core)
+            self._set(pb.DAEMON_PHASE_SERVING, f"adopted {recovered.adopted}, settled {recovered.settled} runs")
+            self._look_at_space()
+            self._manager.ready()
+            log.info("ready socket=%s adopted=%s settled=%s", config.socket, recovered.adopted, recovered.settled)
+            stop_agents, timeout_s, reason = await self._stop
+            await self._wind_down(core, doors, stop_agents=stop_agents, timeout_s=timeout_s, reason=reason)
+            children.cancel()
+            ticking.cancel()
+        core.timers.close()
+        await journal.stop()
+        if self._failure is None:
+            await asyncio.to_thread(store.flush)
+        log.info("stopped reason=%s", reason)
+        return EXIT_OK if self._failure is None else EXIT_STORE_FAILED
+
+    def _build(self, journal: Journal, key: bytes) -> Core:
+        config = self._config
+        shim = install_shim(config.state_dir)
+        settings = Settings(
+            version=__version__,
+            daemon_lock=config.lock_file,
+            agent_socket=str(config.agent_socket),
+            unsupervised_s=config.unsupervised_s,
+            max_subscribers=config.max_subscribers,
+            base_env=base_environment(self._environ),
+        )
+        return Core(
+            journal,
+            self._system,
+            LocalRuns(config.runs_dir, shim),
+            RunWatch(config.runs_dir),
+            ADAPTERS,
+            settings,
+            token=lambda run: run_token(key, run),
+            pid=os.getpid(),
+            sampler=ProcSampler(),
+        )
+
+    def _hand_out(self, token: str) -> None:
+        """A copy of the owner's token beside the socket, where clients look for it."""
+        beside = self._config.socket.with_name("owner.token")
+        if beside == self._config.state_dir / "owner.token":
+            return
+        draft = beside.with_name(f".{os.getpid()}.token")
+        draft.touch(mode=0o600)
+        draft.write_text(token + "\n", "ascii")
+        draft.rename(beside)
+
+    def _live_run(self, run: str) -> Identity | None:
+        if self._core is None:
+            return None
+        state = self._core.world.agent(run.rpartition(".")[0])
+        if state is None or state.live_run is None or state.live_run.id != run:
+            return None
+        return Identity(actor=FIRST_AGENT_ACTOR + state.number - 1, agent=state.id, run=run)
+
+    async def _wind_down(self, core: Core, doors: Doors, *, stop_agents: bool, timeout_s: float, reason: str) -> None:
+        self._manager.stopping()
+        core.agents.draining = True
+        self._set(pb.DAEMON_PHASE_DRAINING, "stopping agents" if stop_agents else "agents go on")
+        if stop_agents and self._failure is None:
+            count = core.stop_all()
+            log.info("stopping_agents count=%s", count)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(timeout_s):
+                    await _first(core.children.wait_idle(), self._hurry.wait())
+        core.feed.close(Stopping())
+        await doors.close(0.0 if self._hurry.is_set() else _CLOSE_S)
+        if self._failure is None:
+            await core.say_stopped("stop" if stop_agents else "keep", reason)
+
+    def _signalled(self, number: signal.Signals) -> None:
+        assert self._stop is not None
+        if self._stop.done():
+            self._hurry.set()
+            return
+        log.info("signal name=%s", signal.Signals(number).name)
+        self._stop.set_result((self._config.on_stop == "stop", 25.0, signal.Signals(number).name))
+
+    # --- from the journal --------------------------------------------------------------------------------------------
+
+    def committed(self, commit: Commit) -> None:
+        """Nothing to do for each commit."""
+
+    def failed(self, why: KageError) -> None:
+        """The store does not take writes any more: end, so that the next start sees what is really on disk."""
+        self._failure = why
+        log.critical("store_failed reason=%s %s; %s", why.reason, why, why.hint)
+        self._set(pb.DAEMON_PHASE_READ_ONLY, why.message)
+        if self._stop is not None and not self._stop.done():
+            self._stop.set_result((False, 0.0, "store failed"))
+
+    # --- ticking -----------------------------------------------------------------------------------------------------
+
+    async def _tick(self) -> None:
+        """Measure the loop's delay, look at the disk, tell the service manager."""
+        count = 0
+        while True:
+            before_s = self._system.monotonic_s()
+            await asyncio.sleep(_TICK_S)
+            self._delays_us.append(int((self._system.monotonic_s() - before_s - _TICK_S) * 1e6))
+            del self._delays_us[:-240]
+            count += 1
+            if count % _SPACE_EVERY == 0:
+                self._look_at_space()
+                self._manager.alive()
+
+    def _look_at_space(self) -> None:
+        core = self._core
+        if core is None or self._failure is not None:
+            return
+        free = shutil.disk_usage(self._config.state_dir).free
+        short = free < self._config.min_free_bytes
+        if (short and self._phase == pb.DAEMON_PHASE_SERVING) or (short and core.journal.refusal is None):
+            why = StoreReadOnly(
+                f"only {free >> 20} MiB are free on the disk of {self._config.state_dir}",
+                hint=f"free some space; writes go on above {self._config.min_free_bytes >> 20} MiB",
+                retry_after_s=5.0,
+            )
+            core.journal.refuse_writes(why)
+            log.error("read_only free_bytes=%s", free)
+            self._set(pb.DAEMON_PHASE_READ_ONLY, why.message)
+            self._tell_health(serving=False)
+        elif not short and core.journal.refusal is not None and self._phase != pb.DAEMON_PHASE_DRAINING:
+            core.journal.refuse_writes(None)
+            log.info("writable free_bytes=%s", free)
+            self._set(pb.DAEMON_PHASE_SERVING, "serving")
+            self._tell_health(serving=True)
+            core.resume()
+
+    def _tell_health(self, *, serving: bool) -> None:
+        if self._doors is not None:
+            say = self._doors.serve_again() if serving else self._doors.refuse()
+            self._telling = asyncio.ensure_future(say)
+
+    def _set(self, phase: "pb.DaemonPhase", detail: str) -> None:
+        self._phase, self._detail = phase, detail
+        self._manager.status(detail)
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    # --- what DaemonService needs (Operator) -------------------------------------------------------------------
+
+    def status(self) -> pb.DaemonStatus:
+        """How it is."""
+        config, core = self._config, self._core
+        status = pb.DaemonStatus(
+            version=__version__,
+            phase=self._phase,
+            detail=self._detail,
+            pid=os.getpid(),
+            start_time=timestamp(self._started_us),
+            state_dir=str(config.state_dir),
+            socket=str(config.socket),
+            agent_socket=str(config.agent_socket),
+            disk_free_bytes=shutil.disk_usage(config.state_dir).free,
+            api_revision=API_REVISION,
+        )
+        if core is not None:
+            counters = core.journal.counters()
+            status.store_id = core.journal.store_id
+            status.head_seq = core.journal.durable_seq
+            status.first_seq = core.journal.first_seq
+            status.fsync_p50_us = counters.sync_p50_us
+            status.fsync_p99_us = counters.sync_p99_us
+            status.subscribers = core.feed.subscribers
+            status.open_approvals = sum(1 for item in core.world.approvals.values() if item.state == "open")
+            status.trees = sum(1 for tree in core.world.trees.values() if tree.phase not in ("ended", "failed"))
+            for kept in core.world.agents.values():
+                status.agents[kept.state.word] += 1
+        return status
+
+    async def stats(self) -> pb.GetStatsResponse:
+        """Figures since the start."""
+        status = self.status()
+        answer = pb.GetStatsResponse(status=status, rss_bytes=_rss_bytes())
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        answer.cpu_s = usage.ru_utime + usage.ru_stime
+        delays = sorted(self._delays_us)
+        if delays:
+            answer.loop_delay_p99_us = max(0, delays[len(delays) * 99 // 100])
+        core = self._core
+        if core is not None:
+            counters = core.journal.counters()
+            answer.events_appended = counters.events
+            answer.commits = counters.commits
+            answer.bytes_appended = counters.bytes
+            answer.output_bytes = core.output_bytes
+            answer.runs_started = core.runs_started
+            answer.fell_behind = core.feed.fell_behind
+            answer.store_bytes = await asyncio.to_thread(_folder_bytes, self._config.state_dir / "db")
+            for name in ("rocksdb.cur-size-all-mem-tables", "rocksdb.block-cache-usage"):
+                answer.store[name] = core.journal.store.property("events", name)
+        return answer
+
+    def reload(self) -> tuple[list[str], list[str]]:
+        """Read the configuration again; only the log level and the free-space mark change at once."""
+        try:
+            fresh = configuration.load(
+                state_dir=str(self._config.state_dir),
+                socket=str(self._config.socket),
+                config_file=None,
+                flags={},
+                environ=self._environ,
+            )
+        except KageError as error:
+            log.error("reload_refused %s", error)
+            raise
+        changed = [
+            item.name for item in fields(Config) if getattr(fresh, item.name) != getattr(self._config, item.name)
+        ]
+        applied = [name for name in changed if name in _RELOADABLE]
+        later = [name for name in changed if name not in _RELOADABLE]
+        self._config = fresh
+        logging.getLogger().setLevel(fresh.log_level.upper())
+        log.info("reloaded applied=%s needs_restart=%s", applied, later)
+        return applied, later
+
+    def shutdown(self, *, stop_agents: bool, timeout_s: float, reason: str) -> tuple[int, int]:
+        """Begin to stop."""
+        assert self._stop is not None
+        live = len(self._core.children) if self._core is not None else 0
+        if not self._stop.done():
+            self._stop.set_result((stop_agents, timeout_s, reason))
+        return (0, live) if stop_agents else (live, 0)
+
+    async def changed(self, timeout_s: float) -> None:
+        """Return when the phase changed, at the latest after the timeout."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._changed.wait(), timeout_s)
+
+
+async def _first(*waits: Coroutine[None, None, object]) -> None:
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+def _rss_bytes() -> int:
+    try:
+        return int(Path("/proc/self/statm").read_text("ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def _folder_bytes(folder: Path) -> int:
+    total = 0
+    for path in folder.iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            total += path.stat().st_size
+    return total

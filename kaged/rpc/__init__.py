@@ -1,0 +1,1 @@
+"""The only package that knows gRPC: doors, identities, and the shape of requests and answers."""

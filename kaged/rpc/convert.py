@@ -1,0 +1,186 @@
+"""Between domain and messages, both ways. What comes in is checked here; past it nobody checks again."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from kaged.api.v1 import agent_service_pb2 as agents_pb
+from kaged.api.v1 import approval_service_pb2 as approvals_pb
+from kaged.api.v1 import spec_pb2
+from kaged.domain.errors import Invalid
+from kaged.domain.machines.agent import AgentState, Run
+from kaged.domain.machines.approval import ApprovalState
+from kaged.domain.quantities import parse_signal
+from kaged.domain.spec import AgentSpec
+from kaged.ports import TreeUsage
+from kaged.store import wire_spec
+from kaged.store.selection import FIRST_AGENT_ACTOR
+
+STATES: Final[dict[str, agents_pb.AgentState]] = {
+    "pending": agents_pb.AGENT_STATE_PENDING,
+    "starting": agents_pb.AGENT_STATE_STARTING,
+    "running": agents_pb.AGENT_STATE_RUNNING,
+    "waiting": agents_pb.AGENT_STATE_WAITING,
+    "paused": agents_pb.AGENT_STATE_PAUSED,
+    "stopping": agents_pb.AGENT_STATE_STOPPING,
+    "succeeded": agents_pb.AGENT_STATE_SUCCEEDED,
+    "failed": agents_pb.AGENT_STATE_FAILED,
+    "cancelled": agents_pb.AGENT_STATE_CANCELLED,
+}
+STATE_WORDS: Final = {number: word for word, number in STATES.items()}
+ENDED: Final = frozenset(("succeeded", "failed", "cancelled"))
+_APPROVAL_STATES: Final = {
+    "open": approvals_pb.APPROVAL_STATE_OPEN,
+    "approved": approvals_pb.APPROVAL_STATE_APPROVED,
+    "denied": approvals_pb.APPROVAL_STATE_DENIED,
+    "expired": approvals_pb.APPROVAL_STATE_EXPIRED,
+    "withdrawn": approvals_pb.APPROVAL_STATE_WITHDRAWN,
+}
+
+
+def timestamp(microseconds: int) -> Timestamp:
+    """A time on the wire."""
+    return Timestamp(seconds=microseconds // 1_000_000, nanos=microseconds % 1_000_000 * 1000)
+
+
+def microseconds(time: Timestamp) -> int:
+    """A time from the wire."""
+    return int(time.seconds) * 1_000_000 + time.nanos // 1000
+
+
+def spec_in(message: spec_pb2.AgentSpec) -> tuple[AgentSpec, Mapping[str, str]]:
+    """A spec and its secrets. Raises Invalid for a signal that does not exist; the rest is checked by `violations`."""
+    if message.stop.signal:
+        parse_signal(message.stop.signal, path="spec.stop.signal")
+    return wire_spec.from_wire(message), dict(message.secret_environment)
+
+
+def signal_in(name: str, field: str) -> int:
+    """A signal by name or number; 0 for an empty text."""
+    return parse_signal(name, path=field) if name else 0
+
+
+def grace_in(message: agents_pb.StopAgentRequest | agents_pb.RestartAgentRequest) -> float | None:
+    """Seconds, or None when not said. Raises Invalid."""
+    if not message.HasField("grace_s"):
+        return None
+    if not 0 <= message.grace_s <= 86_400:
+        raise Invalid(("grace_s", "must lie between 0 and 86400"))
+    return message.grace_s
+
+
+def request_id_in(request_id: str) -> str:
+    """A request id. Raises Invalid when it could not be a key."""
+    if len(request_id) > 128 or not (request_id.isprintable() or not request_id):
+        raise Invalid(("request_id", "must be at most 128 printable characters"))
+    return request_id
+
+
+def agent(state: AgentState, as_of_seq: int, *, sizes: tuple[int, int] = (0, 0)) -> agents_pb.Agent:
+    """An agent as a message. `sizes`: bytes recorded of its live run."""
+    message = agents_pb.Agent(
+        id=state.id,
+        name=state.spec.name,
+        state=STATES[state.word],
+        waiting_for=_waiting_for(state),
+        spec=wire_spec.to_wire(state.spec),
+        secret_names=state.spec.secret_names,
+        restarts=state.restarts,
+        supervisor=state.supervisor,
+        actor=FIRST_AGENT_ACTOR + state.number - 1,
+        create_time=timestamp(state.created_us),
+        update_time=timestamp(state.updated_us),
+        as_of_seq=as_of_seq,
+        open_approvals=state.approvals,
+        usage=agents_pb.Usage(
+            turns=state.usage.turns,
+            input_tokens=state.usage.input_tokens,
+            output_tokens=state.usage.output_tokens,
+            cost_microusd=state.usage.cost_microusd,
+            native_session=state.usage.native_session,
+        ),
+    )
+    message.spec.ClearField("secret_environment")
+    if state.due_us:
+        message.restart_due.CopyFrom(timestamp(state.due_us))
+    if state.ended is not None:
+        end = state.ended
+        message.outcome.CopyFrom(
+            agents_pb.Outcome(
+                reason=end.reason, detail=end.note, exit_code=end.exit_code, signal=end.signal, limit=end.limit
+            )
+        )
+    if state.run is not None:
+        message.run.CopyFrom(run(state.run, sizes))
+    return message
+
+
+def _waiting_for(state: AgentState) -> str:
+    if state.phase == "backoff":
+        return "backoff"
+    return "approval" if state.word == "waiting" else ""
+
+
+def run(run: Run, sizes: tuple[int, int]) -> agents_pb.Run:
+    """A run as a message."""
+    message = agents_pb.Run(
+        id=run.id,
+        attempt=run.attempt,
+        phase="started" if run.phase == "executed" else run.phase,
+        pid=run.pid,
+        exit_code=-1,
+        stdout_bytes=sizes[0],
+        stderr_bytes=sizes[1],
+    )
+    if run.executed_us:
+        message.start_time.CopyFrom(timestamp(run.executed_us))
+    if run.end is not None:
+        end = run.end
+        message.end_time.CopyFrom(timestamp(end.ended_us))
+        message.end_kind = end.kind
+        message.exit_code = end.exit_code
+        message.signal = end.signal
+        message.stdout_bytes, message.stderr_bytes = end.stdout_bytes, end.stderr_bytes
+        message.survivors = end.survivors
+        message.cpu_s = end.cpu_us / 1e6
+        message.max_rss_bytes = end.max_rss_bytes
+    return message
+
+
+def health(usage: TreeUsage, cpus: float, now_us: int, up_since_us: int, last_output_us: int) -> agents_pb.Health:
+    """Samples as a message."""
+    message = agents_pb.Health(
+        cpus=cpus,
+        rss_bytes=usage.rss_bytes,
+        processes=usage.processes,
+        sample_time=timestamp(now_us),
+    )
+    if up_since_us:
+        message.up_since.CopyFrom(timestamp(up_since_us))
+    if last_output_us:
+        message.last_output.CopyFrom(timestamp(last_output_us))
+    return message
+
+
+def approval(state: ApprovalState) -> approvals_pb.Approval:
+    """A question as a message."""
+    message = approvals_pb.Approval(
+        id=state.id,
+        agent=state.agent,
+        run=state.run,
+        state=_APPROVAL_STATES[state.state],
+        kind=state.kind,
+        title=state.title,
+        tool=state.tool,
+        data_json=state.data_json,
+        why=state.why,
+        create_time=timestamp(state.asked_us),
+        note=state.note,
+        answered_by=state.answered_by,
+    )
+    if state.deadline_us:
+        message.expire_time.CopyFrom(timestamp(state.deadline_us))
+    if state.answered_us:
+        message.answer_time.CopyFrom(timestamp(state.answered_us))
+    return message

@@ -1,0 +1,149 @@
+"""From service objects to gRPC handlers: identity, errors and raw bytes handled once, for every method.
+
+A service is an object with one coroutine (or async generator) per method of its proto, named as there, taking
+`(request, caller)`. A method marked with `raw_request` gets the request's bytes; answers may be messages or bytes.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, Final, Protocol, TypeVar, cast
+
+import grpc
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+
+from kaged.domain.errors import KageError
+from kaged.rpc.identity import Identity
+from kaged.rpc.status import abort, bug
+from kaged.runtime.engine import Caller
+
+Context = grpc.aio.ServicerContext[Any, Any]
+F = TypeVar("F", bound=Callable[..., object])
+_RAW: Final = "_raw_request"
+_UNARY_DEADLINE_S: Final = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Who calls, and how long the answer is of use."""
+
+    identity: Identity
+    context: Context
+    method: str
+
+    def caller(self, request_id: str, request: Message) -> Caller:
+        """The caller of a request that may be repeated."""
+        return self.caller_of_bytes(request_id, request.SerializeToString(deterministic=True) if request_id else b"")
+
+    def caller_of_bytes(self, request_id: str, request: bytes) -> Caller:
+        """The same for a request that was not parsed."""
+        if not request_id:
+            return Caller(actor=self.identity.actor)
+        digest = sha256(self.method.encode() + b"\0" + request).digest()
+        return Caller(actor=self.identity.actor, request_id=request_id, digest=digest)
+
+
+class Gate(Protocol):
+    """Tells who calls, or refuses."""
+
+    def admit(self, context: Context) -> Identity:
+        """The caller."""
+
+
+class Ready(Protocol):
+    """Whether a method may be served now."""
+
+    def __call__(self, service: str, method: str) -> None:
+        """Raise when it may not."""
+
+
+def raw_request(method: F) -> F:
+    """The method takes the request's bytes."""
+    setattr(method, _RAW, True)
+    return method
+
+
+def handlers(
+    service: object, descriptor: ServiceDescriptor, gate: Gate, ready: Ready, only: frozenset[str] | None = None
+) -> "grpc.GenericRpcHandler[Any, Any]":
+    """gRPC handlers of one service; `only` narrows it to some methods."""
+    table = {
+        method.name: _handler(service, descriptor, method, gate, ready)
+        for method in descriptor.methods
+        if only is None or method.name in only
+    }
+    return grpc.method_handlers_generic_handler(descriptor.full_name, table)
+
+
+def _handler(
+    service: object, descriptor: ServiceDescriptor, method: MethodDescriptor, gate: Gate, ready: Ready
+) -> "grpc.RpcMethodHandler[Any, Any]":
+    function = getattr(service, method.name)
+    parse = None if getattr(function, _RAW, False) else GetMessageClass(method.input_type).FromString
+    path = f"{descriptor.name}.{method.name}"
+
+    def admit(context: Context) -> Call:
+        ready(descriptor.name, method.name)
+        return Call(gate.admit(context), context, path)
+
+    if method.server_streaming:
+        stream = _streaming(cast("Callable[[Any, Call], AsyncIterator[object]]", function), admit, path)
+        if method.client_streaming:
+            return grpc.stream_stream_rpc_method_handler(stream, parse, _serialize)
+        return grpc.unary_stream_rpc_method_handler(stream, parse, _serialize)
+    unary = _unary(cast("Callable[[Any, Call], Awaitable[object]]", function), admit, path)
+    return grpc.unary_unary_rpc_method_handler(unary, parse, _serialize)
+
+
+def _serialize(answer: object) -> bytes:
+    return answer if isinstance(answer, bytes) else cast("Message", answer).SerializeToString()
+
+
+def _unary(
+    function: Callable[[Any, Call], Awaitable[object]], admit: Callable[[Context], Call], path: str
+) -> Callable[[Any, Context], Awaitable[object]]:
+    async def serve(request: object, context: Context) -> object:
+        try:
+            return await function(request, admit(context))
+        except KageError as error:
+            await abort(context, error)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            if _aborted(error):
+                raise
+            await abort(context, bug(path, error))
+        return None
+
+    return serve
+
+
+def _streaming(
+    function: Callable[[Any, Call], AsyncIterator[object]], admit: Callable[[Context], Call], path: str
+) -> Callable[[Any, Context], Awaitable[None]]:
+    async def serve(request: object, context: Context) -> None:
+        try:
+            answers = function(request, admit(context))
+            try:
+                async for answer in answers:
+                    await context.write(answer)
+            finally:
+                await answers.aclose()  # type: ignore[attr-defined]  # an async generator, as all services write it
+        except KageError as error:
+            await abort(context, error)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            if _aborted(error):
+                raise
+            await abort(context, bug(path, error))
+
+    return serve
+
+
+def _aborted(error: Exception) -> bool:
+    """grpc's own way out of a call."""
+    return isinstance(error, grpc.aio.AbortError | grpc.aio.UsageError | grpc.aio.BaseError)

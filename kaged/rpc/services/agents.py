@@ -1,0 +1,262 @@
+"""AgentService: convert, ask, convert back; and the two streams, watch and logs."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+from kaged.api.v1 import agent_service_pb2 as pb
+from kaged.domain.errors import Invalid
+from kaged.domain.filter import AGENTS, Node, parse
+from kaged.domain.machines.agent import AgentState
+from kaged.domain.paging import Argument, parse_page_size, read_page_token, write_page_token
+from kaged.domain.world import Changed
+from kaged.rpc import convert
+from kaged.rpc.agent_rows import agent_filter
+from kaged.rpc.logs import stream_logs
+from kaged.rpc.methods import Call
+from kaged.runtime.agents import AgentNotFound, Answer
+from kaged.runtime.core import Core
+
+_MAX_INPUT = 1 << 20
+
+
+class AgentService:
+    """See the module."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    # --- asking ------------------------------------------------------------------------------------------------
+
+    async def SpawnAgent(self, request: pb.SpawnAgentRequest, call: Call) -> pb.SpawnAgentResponse:
+        """Accept an agent."""
+        spec, secrets = convert.spec_in(request.spec)
+        if request.validate_only:
+            named = self._core.agents.named(spec, self._core.system.short_id())
+            checked = self._core.agents.check(named, secrets)
+            state = AgentState(id="", number=1, spec=checked)
+            return pb.SpawnAgentResponse(agent=convert.agent(state, self._core.reader.head))
+        caller = call.caller(convert.request_id_in(request.request_id), request)
+        return pb.SpawnAgentResponse(agent=self._agent(await self._core.agents.spawn(spec, secrets, caller)))
+
+    async def StopAgent(self, request: pb.StopAgentRequest, call: Call) -> pb.StopAgentResponse:
+        """Ask it to end."""
+        answer = await self._core.agents.stop(
+            self._core.agents.resolve(request.agent),
+            call.caller(convert.request_id_in(request.request_id), request),
+            grace_s=convert.grace_in(request),
+            signal=convert.signal_in(request.signal, "signal"),
+            note=request.note,
+        )
+        return pb.StopAgentResponse(agent=self._agent(answer))
+
+    async def SignalAgent(self, request: pb.SignalAgentRequest, call: Call) -> pb.SignalAgentResponse:
+        """Send a signal."""
+        signal = convert.signal_in(request.signal, "signal")
+        if not signal:
+            raise Invalid(("signal", "is empty"))
+        agent = self._core.agents.resolve(request.agent)
+        caller = call.caller(convert.request_id_in(request.request_id), request)
+        answer = await self._core.agents.signal(agent, caller, signal=signal, whole_tree=request.whole_tree)
+        return pb.SignalAgentResponse(agent=self._agent(answer))
+
+    async def RestartAgent(self, request: pb.RestartAgentRequest, call: Call) -> pb.RestartAgentResponse:
+        """Stop the run and start a new one."""
+        agent = self._core.agents.resolve(request.agent)
+        caller = call.caller(convert.request_id_in(request.request_id), request)
+        answer = await self._core.agents.restart(agent, caller, grace_s=convert.grace_in(request))
+        return pb.RestartAgentResponse(agent=self._agent(answer))
+
+    async def RemoveAgent(self, request: pb.RemoveAgentRequest, call: Call) -> pb.RemoveAgentResponse:
+        """Take it out of the lists."""
+        agent = self._core.agents.resolve(request.agent)
+        caller = call.caller(convert.request_id_in(request.request_id), request)
+        return pb.RemoveAgentResponse(agent=self._agent(await self._core.agents.remove(agent, caller)))
+
+    async def SendInput(self, request: pb.SendInputRequest, call: Call) -> pb.SendInputResponse:
+        """Write to its standard input."""
+        if len(request.data) > _MAX_INPUT:
+            raise Invalid(("data", f"has {len(request.data)} bytes; at most {_MAX_INPUT}"), hint="send it in pieces")
+        if not request.data and not request.eof:
+            raise Invalid(("data", "is empty, and `eof` is not set"))
+        agent = self._core.agents.resolve(request.agent)
+        caller = call.caller(convert.request_id_in(request.request_id), request)
+        answer, offset = await self._core.agents.send(agent, caller, data=request.data, eof=request.eof)
+        return pb.SendInputResponse(offset=offset, seq=answer.receipt.first_seq)
+
+    async def ResizeTerminal(self, request: pb.ResizeTerminalRequest, call: Call) -> pb.ResizeTerminalResponse:
+        """Resize its terminal."""
+        size = request.size
+        if not (1 <= size.rows <= 10_000 and 1 <= size.columns <= 10_000):
+            raise Invalid(("size", "rows and columns must lie between 1 and 10000"))
+        agent = self._core.agents.resolve(request.agent)
+        caller = call.caller(convert.request_id_in(request.request_id), request)
+        await self._core.agents.resize(agent, caller, rows=size.rows, columns=size.columns)
+        return pb.ResizeTerminalResponse()
+
+    def _agent(self, answer: Answer) -> pb.Agent:
+        return convert.agent(answer.state, answer.as_of_seq)
+
+    # --- reading -----------------------------------------------------------------------------------------------
+
+    async def GetAgent(self, request: pb.GetAgentRequest, call: Call) -> pb.GetAgentResponse:
+        """One agent, now or as of an earlier seq."""
+        if request.at_seq and request.HasField("at_time"):
+            raise Invalid(("at_time", "give at_seq or at_time, not both"))
+        agent = self._core.agents.resolve(request.agent)
+        at_seq = request.at_seq
+        if request.HasField("at_time"):
+            at_seq = await asyncio.to_thread(self._core.reader.at_time, convert.microseconds(request.at_time))
+            if not at_seq:
+                raise AgentNotFound(request.agent)
+        if at_seq:
+            self._core.reader.check_position(at_seq)
+            found = await asyncio.to_thread(self._core.views.agent, agent, at_seq)
+            if found is None:
+                raise AgentNotFound(request.agent)
+            return pb.GetAgentResponse(agent=convert.agent(found[0], at_seq))
+        return pb.GetAgentResponse(agent=await self._now(agent))
+
+    async def _now(self, agent: str) -> pb.Agent:
+        """An agent as it stands, once that is durable."""
+        state = self._core.world.agent(agent)
+        if state is None:
+            found = await asyncio.to_thread(self._core.views.agent, agent)
+            if found is None:
+                raise AgentNotFound(agent)
+            return convert.agent(found[0], self._core.reader.head)
+        seq = self._core.journal.accepted_seq
+        message = convert.agent(state, seq, sizes=self._core.sizes(state))
+        await self._core.journal.wait_durable(seq)
+        health = self._core.health(state)
+        if health is not None:
+            message.health.CopyFrom(convert.health(*health))
+        return message
+
+    async def ListAgents(self, request: pb.ListAgentsRequest, call: Call) -> pb.ListAgentsResponse:
+        """One page, newest first."""
+        size = parse_page_size(request.page_size, default=100, maximum=1000)
+        arguments: dict[str, Argument] = {
+            "filter": request.filter,
+            "show_ended": request.show_ended,
+            "at_seq": request.at_seq,
+        }
+        cursor = read_page_token(request.page_token, method="ListAgents", arguments=arguments)
+        now_us = self._core.journal.now_us()
+        below = 2**63
+        if cursor:
+            below, now_us = (int(part) for part in cursor.split(b","))
+        matches = agent_filter(self._parse(request.filter, now_us))
+        seq = request.at_seq or self._core.journal.accepted_seq
+        if request.at_seq:
+            self._core.reader.check_position(request.at_seq)
+        else:
+            await self._core.journal.wait_durable(seq)
+        agents, below = await asyncio.to_thread(
+            self._page, below, size, request.at_seq or None, request.show_ended, matches
+        )
+        token = ""
+        if below > 1:
+            token = write_page_token(f"{below},{now_us}".encode(), method="ListAgents", arguments=arguments)
+        return pb.ListAgentsResponse(agents=agents, next_page_token=token, as_of_seq=seq)
+
+    def _page(
+        self, below: int, size: int, at_seq: int | None, show_ended: bool, matches: Callable[[AgentState], bool]
+    ) -> tuple[list[pb.Agent], int]:
+        """In a thread: agents by number, newest first, until the page is full."""
+        found: list[pb.Agent] = []
+        if not show_ended and at_seq is None:
+            live = sorted((kept.state for kept in list(self._core.world.agents.values())), key=lambda s: -s.number)
+            for state in live:
+                if state.number >= below or state.phase == "ended" or not matches(state):
+                    continue
+                if len(found) == size:
+                    return found, below
+                found.append(convert.agent(state, self._core.reader.head, sizes=self._core.sizes(state)))
+                below = state.number
+            return found, 0
+        while len(found) < size:
+            page = self._core.views.numbered(below, 64)
+            if not page:
+                return found, 0
+            for number, agent in page:
+                below = number
+                row = self._core.views.agent(agent, at_seq)
+                if row is None or row[0].removed or not matches(row[0]):
+                    continue
+                if not show_ended and row[0].word in convert.ENDED:
+                    continue
+                found.append(convert.agent(row[0], at_seq or self._core.reader.head, sizes=self._core.sizes(row[0])))
+                if len(found) == size:
+                    break
+        return found, below
+
+    def _parse(self, text: str, now_us: int) -> Node:
+        return parse(text, AGENTS, now_us=now_us)
+
+    async def WatchAgents(self, request: pb.WatchAgentsRequest, call: Call) -> AsyncIterator[pb.WatchAgentsResponse]:
+        """What there is, then every change; changes of one agent are coalesced while the reader is slow."""
+        matches = agent_filter(self._parse(request.filter, self._core.journal.now_us()))
+        dirty: dict[str, None] = {}
+        wake = asyncio.Event()
+
+        def changed(change: Changed) -> None:
+            if change.kind == "agent":
+                dirty[change.id] = None
+                wake.set()
+
+        stop = self._core.engine.watch(changed)
+        try:
+            known: set[str] = set()
+            for kept in list(self._core.world.agents.values()):
+                if kept.state.phase != "ended" and matches(kept.state):
+                    known.add(kept.state.id)
+                    yield pb.WatchAgentsResponse(agent=await self._now(kept.state.id))
+            yield pb.WatchAgentsResponse(caught_up_seq=self._core.reader.head)
+            while True:
+                await wake.wait()
+                wake.clear()
+                while dirty:
+                    agent = next(iter(dirty))
+                    del dirty[agent]
+                    state = self._core.world.agent(agent)
+                    if state is None:
+                        found = await asyncio.to_thread(self._core.views.agent, agent)
+                        state = found[0] if found is not None else None
+                    if state is not None and not state.removed and matches(state):
+                        known.add(agent)
+                        yield pb.WatchAgentsResponse(agent=convert.agent(state, self._core.reader.head))
+                    elif agent in known:
+                        known.discard(agent)
+                        yield pb.WatchAgentsResponse(gone=agent)
+        finally:
+            stop()
+
+    async def WaitAgent(self, request: pb.WaitAgentRequest, call: Call) -> pb.WaitAgentResponse:
+        """Wait until it has ended, or for another state."""
+        wanted = {convert.STATE_WORDS.get(state, "") for state in request.states} or set(convert.ENDED)
+        agent = self._core.agents.resolve(request.agent)
+        wake = asyncio.Event()
+
+        def changed(change: Changed) -> None:
+            if change.kind == "agent" and change.id == agent:
+                wake.set()
+
+        stop = self._core.engine.watch(changed)
+        try:
+            while True:
+                wake.clear()
+                message = await self._now(agent)
+                word = convert.STATE_WORDS[message.state]
+                if word in wanted:
+                    return pb.WaitAgentResponse(agent=message)
+                if word in convert.ENDED:
+                    raise Invalid(("states", f"agent {message.name} has ended ({word}) and will not get there"))
+                await wake.wait()
+        finally:
+            stop()
+
+    async def StreamLogs(self, request: pb.StreamLogsRequest, call: Call) -> AsyncIterator[pb.StreamLogsResponse]:
+        """Its output by lines."""
+        agent = self._core.agents.resolve(request.agent)
+        async for answer in stream_logs(self._core, agent, request):
+            yield answer

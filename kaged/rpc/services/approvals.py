@@ -1,0 +1,49 @@
+"""ApprovalService: what agents ask, and the answers."""
+
+import asyncio
+
+from kaged.api.v1 import approval_service_pb2 as pb
+from kaged.domain.paging import Argument, parse_page_size, read_page_token, write_page_token
+from kaged.rpc import convert
+from kaged.rpc.methods import Call
+from kaged.runtime.core import Core
+from kaged.store.selection import select
+
+
+class ApprovalService:
+    """See the module."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    async def ListApprovals(self, request: pb.ListApprovalsRequest, call: Call) -> pb.ListApprovalsResponse:
+        """One page, newest first."""
+        size = parse_page_size(request.page_size, default=100, maximum=1000)
+        arguments: dict[str, Argument] = {"agent": request.agent, "show_answered": request.show_answered}
+        cursor = read_page_token(request.page_token, method="ListApprovals", arguments=arguments)
+        agent = self._core.agents.resolve(request.agent) if request.agent else ""
+        up_to = int(cursor) if cursor else self._core.reader.head
+        text = 'type = "approval.requested"' + (f' AND agent = "{agent}"' if agent else "")
+        selection = select(text, now_us=0)
+        found: list[pb.Approval] = []
+        done = up_to <= 0
+        while len(found) < size and not done:
+            page = await asyncio.to_thread(self._core.reader.page, selection, 0, up_to, size - len(found), reverse=True)
+            asked = await asyncio.to_thread(self._core.asked_in, page.frames)
+            wanted = [item for item in asked if request.show_answered or item.state == "open"]
+            found += [convert.approval(item) for item in wanted]
+            done, up_to = page.done, page.reached - 1
+        token = "" if done else write_page_token(str(up_to).encode(), method="ListApprovals", arguments=arguments)
+        return pb.ListApprovalsResponse(approvals=found, next_page_token=token)
+
+    async def GetApproval(self, request: pb.GetApprovalRequest, call: Call) -> pb.GetApprovalResponse:
+        """One approval."""
+        approval = self._core.agents.resolve_approval(request.approval)
+        return pb.GetApprovalResponse(approval=convert.approval(self._core.agents.approval(approval)))
+
+    async def AnswerApproval(self, request: pb.AnswerApprovalRequest, call: Call) -> pb.AnswerApprovalResponse:
+        """Answer one."""
+        approval = self._core.agents.resolve_approval(request.approval)
+        caller = call.caller(convert.request_id_in(request.request_id), request)
+        state = await self._core.agents.answer(approval, caller, approve=request.approve, note=request.note)
+        return pb.AnswerApprovalResponse(approval=convert.approval(state))

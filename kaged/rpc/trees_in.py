@@ -1,0 +1,146 @@
+"""Supervision trees between messages and the domain. The machine's own validation gives the rest of the refusals."""
+
+from typing import Final
+
+from kaged.api.v1 import spec_pb2
+from kaged.api.v1 import supervisor_service_pb2 as pb
+from kaged.domain.errors import Invalid
+from kaged.domain.machines import tree as trees
+from kaged.domain.machines.tree.spec import Shutdown
+from kaged.rpc import convert
+from kaged.runtime.trees import LeafSpec
+from kaged.store import wire_spec
+
+_STRATEGIES: Final = {
+    pb.STRATEGY_UNSPECIFIED: "one_for_one",
+    pb.STRATEGY_ONE_FOR_ONE: "one_for_one",
+    pb.STRATEGY_ONE_FOR_ALL: "one_for_all",
+    pb.STRATEGY_REST_FOR_ONE: "rest_for_one",
+}
+_STRATEGY_NUMBERS: Final = {word: number for number, word in _STRATEGIES.items()}
+_AUTO: Final = {
+    pb.AUTO_SHUTDOWN_UNSPECIFIED: "never",
+    pb.AUTO_SHUTDOWN_NEVER: "never",
+    pb.AUTO_SHUTDOWN_ANY_SIGNIFICANT: "any_significant",
+    pb.AUTO_SHUTDOWN_ALL_SIGNIFICANT: "all_significant",
+}
+_AUTO_NUMBERS: Final = {word: number for number, word in _AUTO.items()}
+_DEPTH: Final = 16
+
+
+def spec_in(tree: str, message: pb.SupervisorSpec) -> tuple[trees.SupervisorSpec, list[LeafSpec]]:
+    """A tree's spec and its leaves, in order. Raises Invalid."""
+    leaves: list[LeafSpec] = []
+    spec = _supervisor(tree, message, "", pb.ChildSpec(), leaves, depth=0)
+    return spec, leaves
+
+
+def _supervisor(
+    name: str, message: pb.SupervisorSpec, path: str, child: pb.ChildSpec, leaves: list[LeafSpec], *, depth: int
+) -> trees.SupervisorSpec:
+    if depth > _DEPTH:
+        raise Invalid(("spec", f"is nested more than {_DEPTH} deep"))
+    children: list[trees.NodeSpec] = []
+    for inner in message.children:
+        here = f"{path}/{inner.id}" if path else inner.id
+        match inner.WhichOneof("child"):
+            case "supervisor":
+                children.append(_supervisor(inner.id, inner.supervisor, here, inner, leaves, depth=depth + 1))
+            case "agent":
+                children.append(_leaf(inner, here, leaves))
+            case _:
+                raise Invalid((f"spec.children[{here}]", "give `agent` or `supervisor`"))
+    return trees.SupervisorSpec(
+        id=name,
+        strategy=_STRATEGIES.get(message.strategy, "one_for_one"),  # type: ignore[arg-type]  # the table's words
+        intensity=message.intensity if message.HasField("intensity") else 1,
+        period_s=message.period_s or 5,
+        auto_shutdown=_AUTO.get(message.auto_shutdown, "never"),  # type: ignore[arg-type]
+        children=tuple(children),
+        restart=wire_spec.restart_word(child.restart, "permanent"),
+        shutdown=_shutdown(child, default="infinity"),
+        significant=child.significant,
+    )
+
+
+def _leaf(message: pb.ChildSpec, path: str, leaves: list[LeafSpec]) -> trees.ChildSpec:
+    agent, secrets = convert.spec_in(message.agent)
+    leaves.append(LeafSpec(path=path, spec=agent, secrets=secrets))
+    return trees.ChildSpec(
+        id=message.id,
+        restart=wire_spec.restart_word(message.restart, "permanent"),
+        shutdown=_shutdown(message, default=5000),
+        significant=message.significant,
+        backoff=agent.restart.backoff,
+        work="",
+    )
+
+
+def _shutdown(message: pb.ChildSpec, *, default: Shutdown) -> Shutdown:
+    match message.WhichOneof("shutdown"):
+        case "brutal" if message.brutal:
+            return "brutal"
+        case "infinity" if message.infinity:
+            return "infinity"
+        case "shutdown_ms":
+            return message.shutdown_ms
+        case _:
+            return default
+
+
+def tree_out(state: trees.TreeState, as_of_seq: int) -> pb.Tree:
+    """A tree as a message."""
+    message = pb.Tree(name=state.tree, phase=state.phase, reason=state.outcome, as_of_seq=as_of_seq)
+    if "" in state.nodes:
+        message.root.CopyFrom(_node(state, "", state.tree))
+    return message
+
+
+def _node(state: trees.TreeState, path: str, name: str) -> pb.TreeNode:
+    node = state.nodes[path]
+    message = pb.TreeNode(
+        id=name,
+        path=path,
+        phase="waiting" if node.phase == "pending" else node.phase,
+        restart=wire_spec.RESTART_TYPES[node.spec.restart],
+        significant=node.spec.significant,
+    )
+    if node.wake_at_us:
+        message.restart_due.CopyFrom(convert.timestamp(node.wake_at_us))
+    if isinstance(node, trees.Leaf):
+        message.kind = "agent"
+        message.agent = node.spec.work
+        return message
+    message.kind = "supervisor"
+    message.strategy = _STRATEGY_NUMBERS[node.spec.strategy]
+    message.intensity = node.spec.intensity
+    message.restarts_in_window = len(node.window)
+    for child in node.order:
+        inner = f"{path}/{child}" if path else child
+        if inner in state.nodes:
+            message.children.append(_node(state, inner, child))
+    return message
+
+
+def spec_out(spec: trees.SupervisorSpec, agents: "dict[str, spec_pb2.AgentSpec]") -> pb.SupervisorSpec:
+    """A spec as a message; `agents` by id."""
+    message = pb.SupervisorSpec(
+        strategy=_STRATEGY_NUMBERS[spec.strategy],
+        intensity=spec.intensity,
+        period_s=spec.period_s,
+        auto_shutdown=_AUTO_NUMBERS[spec.auto_shutdown],
+    )
+    for child in spec.children:
+        inner = pb.ChildSpec(id=child.id, restart=wire_spec.RESTART_TYPES[child.restart], significant=child.significant)
+        if child.shutdown == "brutal":
+            inner.brutal = True
+        elif child.shutdown == "infinity":
+            inner.infinity = True
+        elif isinstance(child.shutdown, int):
+            inner.shutdown_ms = child.shutdown
+        if isinstance(child, trees.SupervisorSpec):
+            inner.supervisor.CopyFrom(spec_out(child, agents))
+        elif child.work in agents:
+            inner.agent.CopyFrom(agents[child.work])
+        message.children.append(inner)
+    return message

@@ -1,0 +1,230 @@
+"""Events of callers on their way into the journal: checks, exact de-duplication, one group all or nothing.
+
+The hot path touches no disk: the door's short cut, a window of recent ids and stream heads in memory. A group that
+holds an id which was seen before takes the slow path: wait until that event is durable, compare bytes.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+
+from kaged.api.v1 import event_pb2
+from kaged.domain.errors import AlreadyExists, Denied, Invalid, TooMuch
+from kaged.runtime.engine import OWNER, Caller, Engine, Receipt
+from kaged.runtime.system import System
+from kaged.store.door import Door
+from kaged.store.journal import CheckFailed, Journal
+from kaged.store.operations import operation_row
+from kaged.store.reader import Reader
+from kaged.store.record import Record, decode_head, field_content, meta_field, split
+from kaged.store.segments import Entry
+
+MAX_EVENTS = 1000
+
+
+class EventIdReused(AlreadyExists):
+    """The id belongs to an event with other bytes."""
+
+    reason = "EVENT_ID_REUSED"
+
+    def __init__(self, event_id: bytes, seq: int) -> None:
+        super().__init__(
+            f"event id {event_id.hex()} belongs to another event, at seq {seq}",
+            hint="make a new id for a new event",
+            seq=seq,
+        )
+
+
+class BatchTooLarge(TooMuch):
+    """Too many events in one group."""
+
+    reason = "BATCH_TOO_LARGE"
+
+    def __init__(self, count: int) -> None:
+        super().__init__(
+            f"{count} events in one group; at most {MAX_EVENTS}", hint="send several", limit=MAX_EVENTS, count=count
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What must hold of a stream: its revision exactly, or None with `exists` for any or none."""
+
+    stream: str
+    revision: int | None = None
+    exists: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """Where one event stands."""
+
+    seq: int
+    revision: int
+    deduplicated: bool = False
+
+
+@dataclass(slots=True)
+class Accepted:
+    """A group that was taken: await `done`, then `placed` is true."""
+
+    placed: list[Placed]
+    done: "asyncio.Future[None] | None"
+    plain: bool  # every event is new, so their seqs are consecutive
+
+
+class Appends:
+    """See the module. Used on the event loop only."""
+
+    def __init__(self, engine: Engine, reader: Reader, system: System) -> None:
+        self._engine = engine
+        self._journal: Journal = engine.journal
+        self._reader = reader
+        self._system = system
+        self._door = Door(system.event_id)
+
+    def try_append(self, raws: Sequence[bytes], checks: Sequence[Check], actor: int) -> Accepted | None:
+        """The hot path; None when an id was seen before: then `append`. Raises what is wrong with the group."""
+        entries = self._admit(raws, checks, actor)
+        find = self._journal.identities.find
+        for entry in entries:
+            if find(entry.id):
+                return None
+        if len(entries) > 1 and len({entry.id for entry in entries}) != len(entries):
+            return None
+        done = self._journal.accept(entries, actor)
+        return Accepted([Placed(entry.seq, entry.revision) for entry in entries], done, plain=True)
+
+    async def append(self, raws: Sequence[bytes], checks: Sequence[Check], actor: int) -> Accepted:
+        """One group, whatever its ids."""
+        accepted = self.try_append(raws, checks, actor)
+        while accepted is None:
+            entries = self._admit(raws, checks, actor)
+            known = await self._known(entries)
+            accepted = self._accept_rest(entries, known, actor)
+        return accepted
+
+    async def append_once(self, raws: Sequence[bytes], checks: Sequence[Check], caller: Caller) -> list[Placed]:
+        """One group under a request id: a repeat gets the first answer."""
+        earlier = self._engine.earlier(caller)
+        if earlier is not None:
+            return await self._repeat(earlier)
+        if not caller.request_id:
+            accepted = await self.append(raws, checks, caller.actor)
+            if accepted.done is not None:
+                await asyncio.shield(accepted.done)
+            return accepted.placed
+        entries = self._admit(raws, checks, caller.actor)
+        known = await self._known(entries)
+        fresh = [entry for entry in entries if entry.id not in known]
+        if not fresh:
+            return [known[entry.id] for entry in entries]
+        mark = event_pb2.RequestMark(id=caller.request_id, digest=caller.digest, events=len(fresh))
+        # The mark is merged into the first event's meta: bytes appended to a message are merged by every reader.
+        marked = event_pb2.Meta(request=mark).SerializeToString()
+        fresh[0].meta = meta_field(field_content(fresh[0].meta) + marked)
+        taken = self._accept_rest(entries, known, caller.actor)
+        if taken is None:
+            return await self.append_once(raws, checks, caller)
+        self._journal.add_rows([operation_row(mark, fresh[0].seq, fresh[0].recorded_us)])
+        assert taken.done is not None
+        receipt = Receipt(first_seq=fresh[0].seq, last_seq=fresh[-1].seq, done=taken.done)
+        self._engine.remember(caller, receipt)
+        await asyncio.shield(taken.done)
+        return taken.placed
+
+    async def _repeat(self, receipt: Receipt) -> list[Placed]:
+        if receipt.done is not None:
+            await asyncio.shield(receipt.done)
+        placed = []
+        for seq in range(receipt.first_seq, receipt.last_seq + 1):
+            head = decode_head(split(self._reader.get(seq)).head)
+            placed.append(Placed(seq, head.revision, deduplicated=True))
+        return placed
+
+    def _admit(self, raws: Sequence[bytes], checks: Sequence[Check], actor: int) -> list[Entry]:
+        if not raws:
+            raise Invalid(("events", "is empty"))
+        if len(raws) > MAX_EVENTS:
+            raise BatchTooLarge(len(raws))
+        entries = self._door.admit(raws, self._system.now_us())
+        if actor != OWNER:
+            self._check_agent(entries, actor)
+        if checks:
+            self._check(checks)
+        return entries
+
+    def _check_agent(self, entries: Sequence[Entry], actor: int) -> None:
+        """An agent writes in its own name only."""
+        own = self._engine.agent_of_actor(actor)
+        for entry in entries:
+            if entry.shape.agent not in ("", own):
+                raise Denied("an agent may append events about itself only", hint="leave `agent` empty")
+
+    def _check(self, checks: Sequence[Check]) -> None:
+        failed = []
+        for check in checks:
+            revision = self._journal.revision(check.stream)
+            if check.revision is not None:
+                if revision != check.revision:
+                    failed.append(f"{check.stream} is at revision {revision}, not {check.revision}")
+            elif check.exists != bool(revision):
+                failed.append(f"{check.stream} " + ("has no event" if check.exists else f"is at revision {revision}"))
+        if failed:
+            raise CheckFailed("; ".join(failed), hint="read the stream again, then decide", failed=len(failed))
+
+    async def _known(self, entries: Sequence[Entry]) -> dict[bytes, Placed]:
+        """Events of the group that are stored already. Raises EventIdReused when the bytes differ."""
+        known: dict[bytes, Placed] = {}
+        for entry in entries:
+            seq = self._journal.identities.find(entry.id)
+            if not seq:
+                continue
+            await self._journal.wait_durable(seq)
+            record = split(self._reader.get(seq))
+            if not _same(record, entry):
+                raise EventIdReused(entry.id, seq)
+            known[entry.id] = Placed(seq, decode_head(record.head).revision, deduplicated=True)
+        return known
+
+    def _accept_rest(self, entries: Sequence[Entry], known: dict[bytes, Placed], actor: int) -> Accepted | None:
+        """Accept what is not known; None when another caller's same id came in between."""
+        fresh: dict[bytes, Entry] = {}
+        for entry in entries:
+            if entry.id in known:
+                continue
+            if self._journal.identities.find(entry.id):
+                return None
+            twin = fresh.setdefault(entry.id, entry)
+            if twin is not entry and (twin.body != entry.body or twin.meta != entry.meta):
+                raise EventIdReused(entry.id, 0)
+        done = self._journal.accept(list(fresh.values()), actor) if fresh else None
+        placed = []
+        for entry in entries:
+            twin_placed = known.get(entry.id)
+            if twin_placed is None:
+                first = fresh[entry.id]
+                twin_placed = Placed(first.seq, first.revision, deduplicated=first is not entry)
+            placed.append(twin_placed)
+        return Accepted(placed, done, plain=False)
+
+
+def _same(record: Record, entry: Entry) -> bool:
+    """Whether a stored event is what the caller proposes again."""
+    _, meta, body, redaction = record
+    if redaction:
+        gone = event_pb2.Redaction.FromString(field_content(redaction))
+        same_body = gone.body_sha256 == sha256(entry.body).digest()
+    else:
+        same_body = body == entry.body
+    if not same_body:
+        return False
+    if meta == entry.meta:
+        return True
+    stored, proposed = field_content(meta), field_content(entry.meta)
+    if not stored.startswith(proposed):
+        return False
+    rest = event_pb2.Meta.FromString(stored[len(proposed) :])
+    rest.ClearField("request")
+    return not rest.ByteSize()
