@@ -18,7 +18,7 @@ def tell(kind: str, **fields: object) -> None:
 def ask(key: str, title: str, **fields: object) -> dict[str, str]:
     tell("approval.request", id=key, title=title, **fields)
     for line in sys.stdin:  # other lines (messages, answers to other questions) are not for us
-        heard = json.loads(line)
+        heard: dict[str, str] = json.loads(line)
         if heard.get("type") == "approval.answer" and heard.get("id") == key:
             return heard
     return {"outcome": "denied", "note": "nobody is there to ask"}
