@@ -39,6 +39,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             flags=flags,
             environ=os.environ,
         )
+        if arguments.verb == "reindex":
+            return run_reindex(config, print)
         logs.set_up(config.log_level, config.log_format, under_journal=bool(os.environ.get("JOURNAL_STREAM")))
         return asyncio.run(Daemon(config, dict(os.environ)).run())
     except KageError as error:
@@ -74,6 +76,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--log-level", choices=("debug", "info", "warning", "error"))
     parser.add_argument("--log-format", choices=("auto", "plain", "json", "journal"))
     parser.add_argument("--on-stop", choices=("keep", "stop"), help="what a stop does with agents (default keep)")
+    parser.add_argument(
+        "verb",
+        nargs="?",
+        choices=("serve", "reindex"),
+        default="serve",
+        help="serve (default); reindex: rebuild everything derived from the events, while no daemon runs",
+    )
     parser.add_argument("--version", action="version", version=f"kaged {__version__}")
     return parser
 

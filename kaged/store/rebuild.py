@@ -23,7 +23,7 @@ from kaged.store.segments import Entry, SegmentBuilder
 CURSOR: Final = b"reindex_from"  # first seq of the next step; absent when no rebuild is under way
 _AFTER_ALL: Final = b"\xff" * 64
 
-Row = tuple[Family, bytes, bytes]
+Row = tuple[Family, bytes, bytes | None]
 
 
 class Rebuilder(Protocol):
@@ -100,7 +100,7 @@ def reindex(
         batch = store.batch()
         if len(entries) == SEGMENT:
             for family, key, value in segment_rows(segment_of(seq), entries):
-                if family != "audit":
+                if family != "audit" and value is not None:
                     batch.put(family, key, value)
         for entry, framed in zip(entries, values, strict=True):
             event = event_pb2.Event.FromString(payload(framed)) if rebuilders else event_pb2.Event()
@@ -108,7 +108,10 @@ def reindex(
                 for family, key, value in rebuilder.rows(entry, event):
                     if family not in DERIVED:
                         raise ValueError(f"{family} is not derived")
-                    batch.put(family, key, value)
+                    if value is None:
+                        batch.delete(family, key)
+                    else:
+                        batch.put(family, key, value)
         seq += len(entries)
         read += len(entries)
         batch.put("meta", CURSOR, pack_seq(seq))
