@@ -18,6 +18,7 @@ from kaged import config as configuration
 from kaged import logs
 from kaged.daemon import Daemon
 from kaged.domain.errors import AlreadyExists, Broken, Invalid, KageError, Refusal
+from kaged.offline import run_reindex
 from kaged.store.keyvalue import StoreBusy
 from kaged.version import __version__
 
