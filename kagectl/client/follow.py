@@ -25,7 +25,7 @@ def follow(
     gone_since: float | None = None
     while True:
         try:
-            for message in client.stream(SUBSCRIBE_EVENTS, cursor.request()):
+            for message in client.stream(SUBSCRIBE_EVENTS, cursor.request(), again=gone_since is not None):
                 gone_since = None
                 cursor.take(message)
                 yield message

@@ -57,7 +57,7 @@ def read_output(client: Line, request: pb.StreamLogsRequest, *, patience_s: floa
     gone_since: float | None = None
     while True:
         try:
-            for answer in client.stream(STREAM_LOGS, asked):
+            for answer in client.stream(STREAM_LOGS, asked, again=gone_since is not None):
                 gone_since = None
                 yield [line for line in answer.lines if seen.fresh(line, again=again)]
             return

@@ -74,9 +74,11 @@ class QuickClient:
         except OSError:
             return None  # it went away between two calls: the full client knows how to wait for it
 
-    def stream(self, method: Stream[Q, A], request: Q, *, timeout_s: float | None = None) -> Iterator[A]:
+    def stream(
+        self, method: Stream[Q, A], request: Q, *, timeout_s: float | None = None, again: bool = False
+    ) -> Iterator[A]:
         """Answers as they come, as `Client.stream`."""
-        return self._client().stream(method, request, timeout_s=timeout_s)
+        return self._client().stream(method, request, timeout_s=timeout_s, again=again)
 
     def _client(self) -> "Client":
         if self._full is None:

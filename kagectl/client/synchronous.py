@@ -14,7 +14,8 @@ import grpc
 from google.protobuf.message import Message
 
 from kagectl.client import channel as channels
-from kagectl.client.address import Address, read_token
+from kagectl.client.address import Address, probe, read_token
+from kagectl.client.failures import Unavailable
 from kagectl.client.methods import Stream, Unary
 from kagectl.client.repeatable import mark_repeatable
 from kagectl.client.rescue import translated
@@ -59,6 +60,7 @@ class Client:
         limit_s = self.timeout_s if timeout_s is None else timeout_s
         deadline = time.monotonic() + limit_s if limit_s > 0 else None
         gone_since: float | None = None
+        again = False
         stub = self._channel.unary_unary(
             method.full_path,
             request_serializer=method.request.SerializeToString,
@@ -67,10 +69,18 @@ class Client:
         while True:
             left_s = None if deadline is None else max(deadline - time.monotonic(), 0.001)
             try:
-                answer: A = stub(request, timeout=left_s, metadata=self._key)
+                if again:
+                    probe(self.address)
+                answer: A = stub(request, timeout=left_s, metadata=self._key, wait_for_ready=again)
                 return answer
             except grpc.RpcError as error:
                 failure = translated(error)
+            except Unavailable as error:
+                failure = error
+            # gRPC makes progress with a new connection only while a call waits for it: a call that fails
+            # at once would find a daemon that came back after seconds. So from now on calls wait for the
+            # line, and only when somebody listens, so that a missing daemon is still told soon.
+            again = True
             now = time.monotonic()
             # A daemon that says when to come back is there and busy: it has the whole time limit.
             gone_since = now if gone_since is None or failure.retry_after_s is not None else gone_since
@@ -82,14 +92,21 @@ class Client:
                 raise failure
             time.sleep(wait_s)
 
-    def stream(self, method: Stream[Q, A], request: Q, *, timeout_s: float | None = None) -> Iterator[A]:
-        """Answers as they come, until the daemon ends them. Not resumed: the caller knows from where."""
+    def stream(
+        self, method: Stream[Q, A], request: Q, *, timeout_s: float | None = None, again: bool = False
+    ) -> Iterator[A]:
+        """Answers as they come, until the daemon ends them. Not resumed: the caller knows from where.
+
+        `again`: a daemon that went away is expected back; raises Unavailable while nobody listens.
+        """
+        if again:
+            probe(self.address)
         stub = self._channel.unary_stream(
             method.full_path,
             request_serializer=method.request.SerializeToString,
             response_deserializer=method.answer.FromString,
         )
-        answers = stub(request, timeout=timeout_s, metadata=self._key)
+        answers = stub(request, timeout=timeout_s, metadata=self._key, wait_for_ready=again)
         try:
             yield from answers
         except grpc.RpcError as error:

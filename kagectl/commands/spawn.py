@@ -16,7 +16,7 @@ from kagectl.commands.spec_options import spec_from, spec_options
 from kagectl.commands.waiting import wait_for
 from kagectl.connect import dial
 from kagectl.errors import AGENT_FAILED, INTERRUPTED, Complaint, Ended
-from kagectl.render.agents import agent_page
+from kagectl.render.agents import agent_page, ending
 from kagectl.render.paint import safe
 from kagectl.session import Session
 from kagectl.specs import SpecOptions
@@ -116,9 +116,8 @@ def run(
         show.one(session, ended, str)
     code = exit_code(ended)
     if code:
-        why = ended.outcome.detail
-        if why and ended.outcome.reason != "exit":
-            show.note(f"kagectl: {safe(ended.name)}: {safe(why)}")
+        if ended.outcome.reason != "exit":
+            show.note(f"kagectl: {safe(ended.name)}: {safe(ended.outcome.detail or ending(ended) or 'stopped')}")
         raise Ended(code)
 
 

@@ -87,6 +87,7 @@ _FACTS_SHOWN = {
     "input_accepted": ("length", "eof"),
     "run_wanted": ("attempt", "cause"),
     "run_started": ("shim_pid",),
+    "run_executed": ("pid",),
     "run_ended": ("kind", "exit_code", "signal", "stopped_by"),
     "run_read": (),
     "agent_spawned": ("supervisor",),
