@@ -22,7 +22,7 @@ from typing import Final, Protocol
 
 from google.protobuf.message import DecodeError
 
-from kaged.domain.errors import KageError, Precondition, Unavailable
+from kaged.domain.errors import Bug, KageError, Precondition, Unavailable
 from kaged.store.door import leaf_of, reread
 from kaged.store.identities import Identities
 from kaged.store.keys import (
@@ -419,7 +419,7 @@ class Journal:
         self._waiting = still
 
     def _fail(self, pending: _Pending, error: BaseException) -> None:
-        failure = error if isinstance(error, KageError) else StoreCorrupt(f"commit failed: {error!r}")
+        failure = error if isinstance(error, KageError) else Bug(f"a commit failed: {error!r}")
         self.failed = failure
         for doomed in (pending, self._pending):
             if not doomed.done.done():

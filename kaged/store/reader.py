@@ -23,6 +23,7 @@ from kaged.store.keys import (
     segment_start,
     term,
 )
+from kaged.store.record import decode_head, split
 from kaged.store.segments import Entry, decode_postings
 from kaged.store.selection import Selection
 
@@ -119,12 +120,14 @@ class Reader:
         low, high = self._journal.first_seq, self.head + 1
         while low < high:
             middle = (low + high) // 2
-            framed = self._store.get("events", pack_seq(middle))
-            if framed is not None and reread(framed).recorded_us >= recorded_us:
+            if self._recorded_us(middle) >= recorded_us:
                 high = middle
             else:
                 low = middle + 1
         return low
+
+    def _recorded_us(self, seq: int) -> int:
+        return decode_head(split(self.get(seq)).head).recorded_us
 
     def at_time(self, recorded_us: int) -> int:
         """Last seq recorded at or before a time; 0 when there is none."""
@@ -141,6 +144,10 @@ class Reader:
         # The filter's own range narrows where to look, not what `reached` says: beyond it nothing matches.
         low = max(after, (selection.seqs.low or 1) - 1)
         high = up_to if selection.seqs.high is None else min(up_to, selection.seqs.high)
+        if low < high and selection.recorded.low is not None and self._recorded_us(low + 1) < selection.recorded.low:
+            low = self.seek_time(selection.recorded.low) - 1
+        if low < high and selection.recorded.high is not None and self._recorded_us(high) > selection.recorded.high:
+            high = self.at_time(selection.recorded.high)
         if low >= high:
             page = Page([], 0, 0, done=True)
         elif selection.everything:

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from kaged.domain.filter import EVENTS, Everything, Node, bounds, compile_filter, parse, required
 from kaged.domain.filter.schema import Value
+from kaged.domain.filter.tree import And, Compare, Or
 from kaged.store.keys import AGENT, STREAM, TAG, TYPE
 from kaged.store.segments import Entry
 
@@ -65,13 +66,25 @@ def select(text: str, *, now_us: int, stream: str = "", head_only: bool = False)
 
 def _terms(node: Node) -> tuple[tuple[bytes, str, bool], ...]:
     """Index terms of which any match must have one: (kind, text, is prefix); empty when no index helps."""
-    for kind, field in ((STREAM, "stream"), (AGENT, "agent"), (TYPE, "type")):
-        needs = required(node, field)
+    tags = [(TAG, "tags", key) for key in sorted(_tag_keys(node))]
+    for kind, field, key in ((STREAM, "stream", None), (AGENT, "agent", None), *tags, (TYPE, "type", None)):
+        needs = required(node, field, key)
         if not needs or len(needs) > _MAX_ALTERNATIVES:
             continue
         if all(not need.prefix or kind == TYPE for need in needs):
-            return tuple(sorted((kind, need.text, need.prefix) for need in needs))
+            start = "" if key is None else f"{key}="
+            return tuple(sorted((kind, start + need.text, need.prefix) for need in needs))
     return ()
+
+
+def _tag_keys(node: Node) -> set[str]:
+    match node:
+        case And(terms=terms) | Or(terms=terms):
+            return set().union(*map(_tag_keys, terms))
+        case Compare(field="tags", key=str() as key):
+            return {key}
+        case _:
+            return set()
 
 
 __all__ = ["FIRST_AGENT_ACTOR", "TAG", "Selection", "actor_word", "select"]

@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from kaged.api.v1 import event_pb2
 from kaged.domain.errors import NotFound
+from kaged.domain.filter.times import format_time
 from kaged.store.inmemory import MemoryStore
 from kaged.store.keys import SEGMENT
 from kaged.store.keyvalue import KeyValue
@@ -25,6 +26,8 @@ from tests.fakes.journals import START_US, OpenJournal, event_id, new_event
 STREAMS = ("a", "b", "notes/a", "notes/ab", "c")
 TYPES = ("note.written", "note.read", "build.done", "b")
 AGENTS = ("", "one", "two")
+EARLY_US, LATE_US = START_US + 500, START_US + 90_000_000
+EARLY, LATE = format_time(EARLY_US), format_time(LATE_US)
 FILTERS = (
     "",
     'stream = "a"',
@@ -42,6 +45,11 @@ FILTERS = (
     'seq > 1000 AND stream = "a"',
     'stream = "nobody"',
     "revision > 3",
+    f'recorded > "{EARLY}"',
+    f'recorded <= "{EARLY}" AND type = "b"',
+    f'recorded > "{EARLY}" AND recorded < "{LATE}"',
+    'tags.k = "2" OR tags.k = "3"',
+    'tags.k = "1" AND NOT tags.other = "x"',
 )
 
 
@@ -79,6 +87,11 @@ class Fact:
             'seq > 1000 AND stream = "a"': self.seq > 1000 and self.stream == "a",
             'stream = "nobody"': False,
             "revision > 3": self.revision > 3,
+            f'recorded > "{EARLY}"': self.recorded_us > EARLY_US,
+            f'recorded <= "{EARLY}" AND type = "b"': self.recorded_us <= EARLY_US and self.type == "b",
+            f'recorded > "{EARLY}" AND recorded < "{LATE}"': EARLY_US < self.recorded_us < LATE_US,
+            'tags.k = "2" OR tags.k = "3"': self.tag in ("2", "3"),
+            'tags.k = "1" AND NOT tags.other = "x"': self.tag == "1",
         }[text]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import pytest
 
+from kaged.domain.errors import Bug
 from kaged.store import journal as journal_module
 from kaged.store.inmemory import MemoryStore
 from kaged.store.journal import Journal, StoreReadOnly, create_store
@@ -143,6 +144,17 @@ async def test_after_a_failed_write_everybody_hears_it_and_nothing_more_is_taken
     with pytest.raises(DiskFull):
         journal.accept(entries(3), 2)
     assert journal.durable_seq == 1
+    await journal.stop()
+
+
+async def test_a_bug_in_a_commit_is_called_one_and_not_blamed_on_the_disk() -> None:
+    journal = await started(MemoryStore())
+    broken = entries(1)
+    done = journal.accept(broken, 2)
+    broken[0].meta = None  # type: ignore[assignment]  # no caller can; something has to break
+    with pytest.raises(Bug):
+        await done
+    assert isinstance(journal.failed, Bug)
     await journal.stop()
 
 
