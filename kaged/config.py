@@ -30,6 +30,7 @@ class Config:
     unsupervised_s: float = 900
     min_free_bytes: int = 64 << 20
     on_stop: str = "keep"
+    keep_output_s: float = 0.0
 
     @property
     def runs_dir(self) -> Path:
@@ -120,6 +121,9 @@ def _with(config: Config, values: Mapping[str, Any], path: Path) -> Config:
             case "unsupervised_s" | "unsupervised_max":
                 limit = parse_duration_limit_us(str(value), path=f"{path}: {key}")
                 changes["unsupervised_s"] = 0.0 if limit is None else limit / 1e6
+            case "keep_output_s" | "keep_output":
+                limit = parse_duration_limit_us(str(value), path=f"{path}: {key}")
+                changes["keep_output_s"] = 0.0 if limit is None else limit / 1e6
             case "agent_socket":
                 changes[key] = Path(str(value)).absolute()
             case _ if key in {item.name for item in fields(Config)}:

@@ -30,6 +30,7 @@ from kaged.rpc.convert import timestamp
 from kaged.rpc.identity import AgentGate, Identity, OwnerGate, run_token, secret_file
 from kaged.rpc.server import Doors
 from kaged.runtime.core import Core, Settings
+from kaged.runtime.retention import keep_retention
 from kaged.runtime.system import System
 from kaged.service import ServiceManager
 from kaged.store.journal import Commit, Journal, StoreReadOnly, create_store
@@ -38,7 +39,7 @@ from kaged.store.selection import FIRST_AGENT_ACTOR
 from kaged.version import __version__
 
 API_REVISION: Final = 1
-_RELOADABLE: Final = frozenset(("log_level", "min_free_bytes", "on_stop"))
+_RELOADABLE: Final = frozenset(("log_level", "min_free_bytes", "on_stop", "keep_output_s"))
 _TICK_S: Final = 0.25
 _SPACE_EVERY: Final = 4  # ticks
 _CLOSE_S: Final = 2.0
@@ -114,6 +115,7 @@ class Daemon:
         async with asyncio.TaskGroup() as group:
             children = group.create_task(core.children.serve(), name="children")
             ticking = group.create_task(self._tick(), name="tick")
+            keeping = group.create_task(keep_retention(core, lambda: self._config.keep_output_s), name="retention")
             await asyncio.sleep(0)  # children.serve has begun
             self._look_at_space()
             recovered = await core.recover()
@@ -126,6 +128,7 @@ class Daemon:
             await self._wind_down(core, doors, stop_agents=stop_agents, timeout_s=timeout_s, reason=reason)
             children.cancel()
             ticking.cancel()
+            keeping.cancel()
         core.timers.close()
         await journal.stop()
         if self._failure is None:

@@ -197,6 +197,7 @@ _FLATS: Final = (
     _Flat(facts.ApprovalWithdrawn, "approval_withdrawn"),
     _Flat(facts.DaemonStarted, "daemon_started"),
     _Flat(facts.DaemonStopped, "daemon_stopped"),
+    _Flat(facts.Redacted, "event_redacted"),
 )
 _BY_KIND: Final[dict[type, _Flat]] = {flat.kind: flat for flat in _FLATS}
 _BY_NAME: Final[dict[str, _Flat]] = {str(vars(flat.kind)["type_name"]): flat for flat in _FLATS}

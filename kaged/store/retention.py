@@ -48,6 +48,16 @@ class Redacted:
     body_bytes: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One step of retention: what it looked at, how many bodies went, whether there is more to do now."""
+
+    first_seq: int
+    last_seq: int
+    bodies: int
+    more: bool
+
+
 def redact(
     store: KeyValue, reader: Reader, what: Iterable[int] | Selection, reason: event_pb2.RedactionReason
 ) -> Redacted:
@@ -86,8 +96,8 @@ def erase(store: KeyValue, ranges: Iterable[Iterable[int]]) -> None:
 
 def drop_old_bulk(
     store: KeyValue, reader: Reader, *, before_us: int, max_events: int = 1000, bulk: Selection | None = None
-) -> bool:
-    """One step of retention: bodies of bulk events recorded before a time. True when there is more to do now.
+) -> Step:
+    """One step of retention: bodies of bulk events recorded before a time.
 
     The cursor moves in the batch that takes the bodies out, so a crash repeats nothing and skips nothing.
     """
@@ -96,17 +106,19 @@ def drop_old_bulk(
     after = unpack_seq(noted) if noted else 0
     up_to = reader.seek_time(before_us) - 1
     if after >= up_to:
-        return False
+        return Step(first_seq=after + 1, last_seq=after, bodies=0, more=False)
     page = reader.page(selection, after, up_to, max_events)
     batch = store.batch()
+    bodies = 0
     for framed in page.frames:
         emptied, size = without_stored_body(framed, RETENTION)
         if size:
             batch.put("events", pack_seq(_seq(framed)), emptied)
+            bodies += 1
     batch.put("meta", CURSOR, pack_seq(page.reached))
     store.write(batch)
     store.sync()
-    return not page.done
+    return Step(first_seq=after + 1, last_seq=page.reached, bodies=bodies, more=not page.done)
 
 
 def without_stored_body(framed: bytes, reason: event_pb2.RedactionReason) -> tuple[bytes, int]:

@@ -159,7 +159,7 @@ def test_old_bulk_loses_its_bodies_step_by_step_and_nothing_else_does(store: Key
     opened = bulk_history(store, 1500)
     root, before_us = opened.journal.root(), START_US + 12 * 1_000_000  # the first 1200 events
     steps = 0
-    while drop_old_bulk(store, opened.reader, before_us=before_us, max_events=90, bulk=BULKY):
+    while drop_old_bulk(store, opened.reader, before_us=before_us, max_events=90, bulk=BULKY).more:
         steps += 1
         assert steps < 100
     assert steps > 5
@@ -171,7 +171,7 @@ def test_old_bulk_loses_its_bodies_step_by_step_and_nothing_else_does(store: Key
             assert event(framed).redaction.reason == RETENTION
     assert verify(store).root == root
     assert verify(store).good
-    assert not drop_old_bulk(store, opened.reader, before_us=before_us, bulk=BULKY)
+    assert not drop_old_bulk(store, opened.reader, before_us=before_us, bulk=BULKY).more
     opened.close()
 
 
@@ -198,7 +198,7 @@ def test_retention_that_is_killed_goes_on_where_it_was(lives: list[int], step: i
     for count in [*lives, 1 << 30]:
         store.lives = count
         try:
-            while drop_old_bulk(store, opened.reader, before_us=START_US + 10**9, max_events=step, bulk=BULKY):
+            while drop_old_bulk(store, opened.reader, before_us=START_US + 10**9, max_events=step, bulk=BULKY).more:
                 pass
         except _Dies:
             pass
@@ -211,7 +211,7 @@ def test_retention_that_is_killed_goes_on_where_it_was(lives: list[int], step: i
 
 def test_only_what_agents_print_think_and_get_from_tools_is_dropped() -> None:
     opened = OpenJournal(MemoryStore())
-    assert not drop_old_bulk(opened.store, opened.reader, before_us=START_US)
+    assert not drop_old_bulk(opened.store, opened.reader, before_us=START_US).more
     kinds = [f"signal.{kind}" for kind in get_args(SignalKind)] + ["output.chunk", "input.accepted", "note.written"]
     opened.append_entries(
         [
@@ -223,7 +223,7 @@ def test_only_what_agents_print_think_and_get_from_tools_is_dropped() -> None:
         ]
     )
     opened.clock.now_us += 10
-    while drop_old_bulk(opened.store, opened.reader, before_us=START_US + 5, max_events=3):
+    while drop_old_bulk(opened.store, opened.reader, before_us=START_US + 5, max_events=3).more:
         pass
     kept = {kind for kind, framed in zip(kinds, frames_of(opened.store), strict=True) if SECRET in framed}
     assert kept == {

@@ -338,6 +338,18 @@ class DaemonStopped:
     reason: str
 
 
-DaemonEvent: TypeAlias = DaemonStarted | DaemonStopped
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Redacted:
+    """Bodies were taken out of stored events, `first_seq` to `last_seq`; their hashes stay."""
+
+    type_name: ClassVar[str] = "event.redacted"
+
+    first_seq: int
+    last_seq: int
+    bodies: int
+    reason: Literal["requested", "retention"]
+
+
+DaemonEvent: TypeAlias = DaemonStarted | DaemonStopped | Redacted
 
 Labels: TypeAlias = Mapping[str, str]
