@@ -92,6 +92,7 @@ def run(
     interactive = interactive or terminal is not None
     if tty:
         spec.capture = spec_pb2.CAPTURE_MODE_TERMINAL
+        spec.stdin = spec.stdin or spec_pb2.STDIN_MODE_PIPE  # what a person types comes by SendInput
         if terminal is not None:
             spec.terminal.CopyFrom(terminal.size())
     elif interactive:
