@@ -210,17 +210,25 @@ class Kaged:
         """The owner's."""
         return (self.state / "owner.token").read_text("ascii").strip()
 
+    def connect(self) -> grpc.Channel:
+        """A channel of one's own, for a thread; close it. Calls on `owned(channel)` carry the owner's token."""
+        options = [
+            ("grpc.use_local_subchannel_pool", 1),
+            ("grpc.max_receive_message_length", 32 << 20),
+            ("grpc.max_send_message_length", 32 << 20),
+        ]
+        return grpc.insecure_channel(f"unix:{self.socket}", options)
+
+    def owned(self, channel: grpc.Channel) -> grpc.Channel:
+        """The same channel, with the owner's token on each call."""
+        return grpc.intercept_channel(channel, _Bearer(self))
+
     @property
     def channel(self) -> grpc.Channel:
         """A channel to the running daemon; a new one after each start. Calls carry the owner's token."""
         if self._channel is None:
-            options = [
-                ("grpc.use_local_subchannel_pool", 1),
-                ("grpc.max_receive_message_length", 32 << 20),
-                ("grpc.max_send_message_length", 32 << 20),
-            ]
-            self._channel = grpc.insecure_channel(f"unix:{self.socket}", options)
-        return grpc.intercept_channel(self._channel, _Bearer(self))
+            self._channel = self.connect()
+        return self.owned(self._channel)
 
     def _close_channel(self) -> None:
         if self._channel is not None:
