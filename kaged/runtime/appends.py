@@ -86,64 +86,89 @@ class Appends:
 
     def try_append(self, raws: Sequence[bytes], checks: Sequence[Check], actor: int) -> Accepted | None:
         """The hot path; None when an id was seen before: then `append`. Raises what is wrong with the group."""
-        entries = self._admit(raws, checks, actor)
+        entries = self._admit(raws, actor)
         find = self._journal.identities.find
         for entry in entries:
             if find(entry.id):
                 return None
         if len(entries) > 1 and len({entry.id for entry in entries}) != len(entries):
             return None
+        if checks:
+            self._check(checks)
         done = self._journal.accept(entries, actor)
         return Accepted([Placed(entry.seq, entry.revision) for entry in entries], done, plain=True)
 
     async def append(self, raws: Sequence[bytes], checks: Sequence[Check], actor: int) -> Accepted:
-        """One group, whatever its ids."""
+        """One group, whatever its ids. Checks count only when something of it is new."""
         accepted = self.try_append(raws, checks, actor)
         while accepted is None:
-            entries = self._admit(raws, checks, actor)
+            entries = self._admit(raws, actor)
             known = await self._known(entries)
-            accepted = self._accept_rest(entries, known, actor)
+            fresh = self._fresh(entries, known)
+            if fresh is not None:
+                accepted = self._accept(entries, fresh, known, checks, actor)
         return accepted
 
     async def append_once(self, raws: Sequence[bytes], checks: Sequence[Check], caller: Caller) -> list[Placed]:
         """One group under a request id: a repeat gets the first answer."""
-        earlier = self._engine.earlier(caller)
-        if earlier is not None:
-            return await self._repeat(earlier)
         if not caller.request_id:
             accepted = await self.append(raws, checks, caller.actor)
             if accepted.done is not None:
                 await asyncio.shield(accepted.done)
             return accepted.placed
-        entries = self._admit(raws, checks, caller.actor)
-        known = await self._known(entries)
-        fresh = [entry for entry in entries if entry.id not in known]
-        if not fresh:
-            return [known[entry.id] for entry in entries]
-        mark = event_pb2.RequestMark(id=caller.request_id, digest=caller.digest, events=len(fresh))
-        # The mark is merged into the first event's meta: bytes appended to a message are merged by every reader.
-        marked = event_pb2.Meta(request=mark).SerializeToString()
-        fresh[0].meta = meta_field(field_content(fresh[0].meta) + marked)
-        taken = self._accept_rest(entries, known, caller.actor)
-        if taken is None:
-            return await self.append_once(raws, checks, caller)
-        self._journal.add_rows([operation_row(mark, fresh[0].seq, fresh[0].recorded_us)])
-        assert taken.done is not None
-        receipt = Receipt(first_seq=fresh[0].seq, last_seq=fresh[-1].seq, done=taken.done)
-        self._engine.remember(caller, receipt)
-        await asyncio.shield(taken.done)
+        while True:
+            earlier = self._engine.earlier(caller)
+            if earlier is not None:
+                return await self._repeat(raws, earlier, caller.actor)
+            entries = self._admit(raws, caller.actor)
+            known = await self._known(entries)
+            # That may have waited, and the same request may have come by another line in the meantime.
+            if not known or self._engine.earlier(caller) is None:
+                fresh = self._fresh(entries, known)
+                if fresh is not None:
+                    return await self._accept_marked(entries, fresh, known, checks, caller)
+
+    async def _accept_marked(
+        self,
+        entries: Sequence[Entry],
+        fresh: dict[bytes, Entry],
+        known: dict[bytes, Placed],
+        checks: Sequence[Check],
+        caller: Caller,
+    ) -> list[Placed]:
+        """Accept with the request's mark in the first new event; without one there is nothing to remember."""
+        new = list(fresh.values())
+        mark = event_pb2.RequestMark(id=caller.request_id, digest=caller.digest, events=len(new))
+        if new:
+            # The mark is merged into the first event's meta: bytes appended to a message are merged by every reader.
+            marked = event_pb2.Meta(request=mark).SerializeToString()
+            new[0].meta = meta_field(field_content(new[0].meta) + marked)
+        taken = self._accept(entries, fresh, known, checks, caller.actor)
+        if taken.done is not None:
+            self._journal.add_rows([operation_row(mark, new[0].seq, new[0].recorded_us)])
+            receipt = Receipt(first_seq=new[0].seq, last_seq=new[-1].seq, done=taken.done)
+            self._engine.remember(caller, receipt)
+            await asyncio.shield(taken.done)
         return taken.placed
 
-    async def _repeat(self, receipt: Receipt) -> list[Placed]:
+    async def _repeat(self, raws: Sequence[bytes], receipt: Receipt, actor: int) -> list[Placed]:
+        """The first answer again. Events that came without an id stand where no event with one stands."""
         if receipt.done is not None:
             await asyncio.shield(receipt.done)
+        await self._journal.wait_durable(receipt.last_seq)
+        own = range(receipt.first_seq, receipt.last_seq + 1)
+        seqs = [self._journal.identities.find(entry.id) for entry in self._admit(raws, actor)]
+        rest = iter(sorted(set(own).difference(seqs)))
+        told: set[int] = set()
         placed = []
-        for seq in range(receipt.first_seq, receipt.last_seq + 1):
-            head = decode_head(split(self._reader.get(seq)).head)
-            placed.append(Placed(seq, head.revision, deduplicated=True))
+        for found in seqs:
+            seq = found or next(rest)
+            revision = decode_head(split(self._reader.get(seq)).head).revision
+            placed.append(Placed(seq, revision, deduplicated=seq not in own or seq in told))
+            told.add(seq)
         return placed
 
-    def _admit(self, raws: Sequence[bytes], checks: Sequence[Check], actor: int) -> list[Entry]:
+    def _admit(self, raws: Sequence[bytes], actor: int) -> list[Entry]:
         if not raws:
             raise Invalid(("events", "is empty"))
         if len(raws) > MAX_EVENTS:
@@ -151,8 +176,6 @@ class Appends:
         entries = self._door.admit(raws, self._system.now_us())
         if actor != OWNER:
             self._check_agent(entries, actor)
-        if checks:
-            self._check(checks)
         return entries
 
     def _check_agent(self, entries: Sequence[Entry], actor: int) -> None:
@@ -188,8 +211,8 @@ class Appends:
             known[entry.id] = Placed(seq, decode_head(record.head).revision, deduplicated=True)
         return known
 
-    def _accept_rest(self, entries: Sequence[Entry], known: dict[bytes, Placed], actor: int) -> Accepted | None:
-        """Accept what is not known; None when another caller's same id came in between."""
+    def _fresh(self, entries: Sequence[Entry], known: dict[bytes, Placed]) -> dict[bytes, Entry] | None:
+        """What is not known, once each; None when another caller's same id came in between."""
         fresh: dict[bytes, Entry] = {}
         for entry in entries:
             if entry.id in known:
@@ -199,7 +222,21 @@ class Appends:
             twin = fresh.setdefault(entry.id, entry)
             if twin is not entry and (twin.body != entry.body or twin.meta != entry.meta):
                 raise EventIdReused(entry.id, 0)
-        done = self._journal.accept(list(fresh.values()), actor) if fresh else None
+        return fresh
+
+    def _accept(
+        self,
+        entries: Sequence[Entry],
+        fresh: dict[bytes, Entry],
+        known: dict[bytes, Placed],
+        checks: Sequence[Check],
+        actor: int,
+    ) -> Accepted:
+        done = None
+        if fresh:
+            if checks:
+                self._check(checks)
+            done = self._journal.accept(list(fresh.values()), actor)
         placed = []
         for entry in entries:
             twin_placed = known.get(entry.id)

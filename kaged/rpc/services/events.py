@@ -1,14 +1,15 @@
 """EventService: append, read, follow. Requests to append are cut, not parsed; answers are stored bytes, joined."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import contextlib
+from collections.abc import AsyncIterator, Iterator
 from typing import Final
 
 from google.protobuf.message import DecodeError
 
 from kaged.api.v1 import event_pb2
 from kaged.api.v1 import event_service_pb2 as pb
-from kaged.domain.errors import Invalid, KageError, TooMuch
+from kaged.domain.errors import Invalid, Refusal
 from kaged.domain.paging import Argument, parse_page_size, read_page_token, write_page_token
 from kaged.rpc.convert import microseconds, request_id_in, timestamp
 from kaged.rpc.methods import Call, raw_request
@@ -16,13 +17,17 @@ from kaged.rpc.status import to_failure
 from kaged.runtime.appends import Accepted, Appends, Check
 from kaged.runtime.core import Core
 from kaged.store.feed import Batch, CaughtUp, Checkpoint, FellBehind
-from kaged.store.record import field_content, fields, payload, varint
+from kaged.store.record import decode_head, field_content, fields, payload, split, varint
 from kaged.store.selection import Selection, select
 
 _IN_FLIGHT: Final = 64  # messages of one append stream that wait for the disk; then the client waits
 _BATCH: Final = 256
 _MAX_BATCH: Final = 4096
 _HEARTBEAT_S: Final = 15.0
+_MIN_HEARTBEAT_S: Final = 0.05
+_MAX_HEARTBEAT_S: Final = 86_400.0
+_PAGE_BYTES: Final = 2 << 20  # a message holds that and one more event at most, so gRPC's default of 4 MiB takes it
+_Answer = tuple[bytes, asyncio.Future[None] | None]  # one answer of an append stream, and what it waits for
 
 
 class EventService:
@@ -51,12 +56,11 @@ class EventService:
     @raw_request
     async def AppendStream(self, requests: AsyncIterator[bytes], call: Call) -> AsyncIterator[bytes]:
         """Accept messages as they come; answer each, in order, once it is on disk."""
-        waiting: asyncio.Queue[tuple[bytes, asyncio.Future[None] | None] | KageError | None]
-        waiting = asyncio.Queue(_IN_FLIGHT)
+        waiting: asyncio.Queue[_Answer | Exception | None] = asyncio.Queue(_IN_FLIGHT)
         reading = asyncio.ensure_future(self._take(requests, call.identity.actor, waiting))
         try:
             while (item := await waiting.get()) is not None:
-                if isinstance(item, KageError):
+                if isinstance(item, Exception):
                     raise item
                 answer, done = item
                 if done is not None:
@@ -66,20 +70,17 @@ class EventService:
             reading.cancel()
 
     async def _take(
-        self,
-        requests: AsyncIterator[bytes],
-        actor: int,
-        waiting: "asyncio.Queue[tuple[bytes, asyncio.Future[None] | None] | KageError | None]",
+        self, requests: AsyncIterator[bytes], actor: int, waiting: "asyncio.Queue[_Answer | Exception | None]"
     ) -> None:
         try:
             async for request in requests:
                 await waiting.put(await self._groups(request, actor))
-        except KageError as error:
+        except Exception as error:  # noqa: BLE001  raised where the answers are sent; nobody else would hear of it
             await waiting.put(error)
             return
         await waiting.put(None)
 
-    async def _groups(self, request: bytes, actor: int) -> tuple[bytes, "asyncio.Future[None] | None"]:
+    async def _groups(self, request: bytes, actor: int) -> "_Answer":
         batch, first, last, index = 0, 0, 0, 0
         done: asyncio.Future[None] | None = None
         exceptions: list[pb.GroupResult] = []
@@ -87,20 +88,16 @@ class EventService:
             if number == 1:
                 batch = pb.AppendStreamRequest.FromString(field).batch
             elif number == 2:
-                _, raws, checks = _group(field_content(field), events=1, checks=2)
                 try:
+                    _, raws, checks = _group(field_content(field), events=1, checks=2)
                     accepted = self._appends.try_append(raws, checks, actor)
                     if accepted is None:
                         accepted = await self._appends.append(raws, checks, actor)
-                except TooMuch as error:
-                    exceptions.append(pb.GroupResult(group=index, failure=to_failure(error)))
-                except KageError as error:
-                    if self._journal.refusal is not None:
-                        raise
+                except Refusal as error:
                     exceptions.append(pb.GroupResult(group=index, failure=to_failure(error)))
                 else:
                     done = accepted.done or done
-                    if accepted.plain:
+                    if accepted.plain and last in (0, accepted.placed[0].seq - 1):
                         first = first or accepted.placed[0].seq
                         last = accepted.placed[-1].seq
                     else:
@@ -122,9 +119,9 @@ class EventService:
         size = _batch_size(request.max_batch)
         while left > 0 and after < up_to:
             page = await asyncio.to_thread(self._reader.page, selection, after, up_to, min(size, left), reverse=reverse)
-            if page.frames:
-                left -= len(page.frames)
-                yield b"".join(page.frames)
+            left -= len(page.frames)
+            for frames in _in_messages(page.frames):
+                yield b"".join(frames)
             if page.done:
                 break
             if reverse:
@@ -169,17 +166,22 @@ class EventService:
             after, up_to, now_us = (int(part) for part in cursor.split(b","))
         selection = select(request.filter, now_us=now_us, head_only=request.head_only)
         frames: list[bytes] = []
-        done = after >= up_to
-        while len(frames) < size and not done:
+        done, room = after >= up_to, True
+        while len(frames) < size and room and not done:
             page = await asyncio.to_thread(
                 self._reader.page, selection, after, up_to, size - len(frames), reverse=reverse
             )
-            frames += page.frames
-            done = page.done
+            done, reached = page.done, page.reached
+            fitting = next(_in_messages([*frames, *page.frames]), [])
+            if len(fitting) < len(frames) + len(page.frames):
+                # Full by size: the next page begins after the last event that fits.
+                done, room = False, False
+                reached = decode_head(split(fitting[-1]).head).seq
+            frames = fitting
             if reverse:
-                up_to = page.reached - 1
+                up_to = reached - 1
             else:
-                after = page.reached
+                after = reached
         token = ""
         if not done:
             place = f"{after},{up_to},{now_us}".encode()
@@ -230,19 +232,30 @@ class EventService:
                 after = await asyncio.to_thread(self._reader.seek_time, microseconds(request.from_time)) - 1
             case _:
                 after = head
+        heartbeat_s = request.heartbeat_s or _HEARTBEAT_S
+        if not 0 < heartbeat_s <= _MAX_HEARTBEAT_S:
+            raise Invalid(("heartbeat_s", f"must lie between 0 and {_MAX_HEARTBEAT_S:.0f}"))
         messages = self._core.feed.subscribe(
             selection,
             after,
             max_batch=_batch_size(request.max_batch),
-            heartbeat_s=request.heartbeat_s if request.heartbeat_s > 0 else _HEARTBEAT_S,
+            heartbeat_s=max(_MIN_HEARTBEAT_S, heartbeat_s),
         )
-        confirmed = pb.Confirmed(store_id=self._journal.store_id, after_seq=after, head_seq=head)
-        yield pb.SubscribeEventsResponse(confirmed=confirmed).SerializeToString()
-        async for message in messages:
-            if isinstance(message, Batch):
-                yield b"\n" + varint(len(message.joined)) + message.joined
-            else:
-                yield self._mark(message).SerializeToString()
+        async with contextlib.aclosing(messages):
+            # The first message comes before the confirmation is given: a subscription that is refused was never one.
+            message = await anext(messages)
+            confirmed = pb.Confirmed(store_id=self._journal.store_id, after_seq=after, head_seq=head)
+            yield pb.SubscribeEventsResponse(confirmed=confirmed).SerializeToString()
+            while True:
+                if not isinstance(message, Batch):
+                    yield self._mark(message).SerializeToString()
+                elif len(message.joined) <= _PAGE_BYTES:
+                    yield b"\n" + varint(len(message.joined)) + message.joined
+                else:
+                    for frames in _in_messages([framed for _, framed in fields(message.joined)]):
+                        joined = b"".join(frames)
+                        yield b"\n" + varint(len(joined)) + joined
+                message = await anext(messages)
 
     def _mark(self, message: object) -> pb.SubscribeEventsResponse:
         time = timestamp(self._core.system.now_us())
@@ -264,6 +277,18 @@ class EventService:
 
 def _batch_size(asked: int) -> int:
     return min(asked, _MAX_BATCH) if asked else _BATCH
+
+
+def _in_messages(frames: list[bytes]) -> Iterator[list[bytes]]:
+    """Frames in pieces that each fit into a message."""
+    start = size = 0
+    for at, framed in enumerate(frames):
+        if size + len(framed) > _PAGE_BYTES and at > start:
+            yield frames[start:at]
+            start, size = at, 0
+        size += len(framed)
+    if frames:
+        yield frames[start:]
 
 
 def _cut(request: bytes) -> list[tuple[int, bytes]]:
