@@ -31,6 +31,8 @@ def from_json(kind: type[T], data: bytes) -> T:
 
 def to_plain(value: object) -> object:
     """A value as JSON would hold it."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)  # 30 and 30.0 are the same setting and must give the same bytes
     if value is None or isinstance(value, str | int | float | bool):
         return value
     if isinstance(value, bytes):

@@ -142,6 +142,8 @@ class Agents:
         adapter = self._adapters.get(spec.adapter)
         if adapter is not None and adapter.default_stdin == "pipe" and spec.stdin == "null":
             spec = replace(spec, stdin="pipe")
+        if spec.capture == "pty":
+            spec = replace(spec, stdin="pipe")  # a terminal is both ways; without input a shell ends at once
         wrong = list(violations(spec, self._adapters, self._enforceable))
         for name, value in secrets.items():
             if "\0" in value:

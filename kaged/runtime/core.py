@@ -248,6 +248,22 @@ class Core:
         keeper = self.children.keeper(state.run.id) if state.run is not None else None
         return keeper.sizes if keeper is not None else (0, 0)
 
+    def sizes_at(self, state: AgentState, seq: int) -> tuple[int, int]:
+        """Bytes that were recorded of an agent's live run as of a seq. In a thread: it may read."""
+        if state.live_run is None:
+            return 0, 0
+        last = self.reader.last_of(f"{agent_stream(state.id)}/output", seq)
+        if last is None or last.shape.run != state.live_run.id:
+            return 0, 0
+        fact = self._fact(last.seq)
+        return (fact.stdout_end, fact.stderr_end) if isinstance(fact, facts.OutputChunk) else (0, 0)
+
+    async def look_at(self, states: Sequence[AgentState]) -> None:
+        """Sample many agents at once, so that `health` of each has an answer."""
+        runs = [(r.id, r.shim_pid, r.shim_start_ticks) for s in states if (r := s.live_run) is not None and r.shim_pid]
+        if runs:
+            await asyncio.to_thread(self._samples.look_at_all, runs)
+
     def health(self, state: AgentState) -> tuple[TreeUsage, float, int, int, int] | None:
         """Samples of a running agent: usage, CPUs, now, up since, last output (microseconds)."""
         run = state.live_run

@@ -1,5 +1,6 @@
 """What running agents cost, looked at when somebody asks: at most once a second for all of them, never as events."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from kaged.ports import Sampler, TreeUsage
@@ -16,6 +17,16 @@ class Samples:
         self._system = system
         self._last: dict[str, tuple[float, TreeUsage, float]] = {}
 
+    def look_at_all(self, runs: Sequence[tuple[str, int, int]]) -> None:
+        """Look at many runs with one pass over the machine's processes; in a thread. `look` answers from it."""
+        now_s = self._system.monotonic_s()
+        stale = [run for run in runs if run[0] not in self._last or now_s - self._last[run[0]][0] >= _FRESH_S]
+        if not stale:
+            return
+        for (run, _, _), usage in zip(stale, self._sampler.sample([run[1:] for run in stale]), strict=True):
+            if usage is not None:
+                self._note(run, usage, now_s)
+
     def look(self, run: str, shim_pid: int, start_ticks: int) -> tuple[TreeUsage, float] | None:
         """Usage and CPUs of one run; None when its processes are not known."""
         now_s = self._system.monotonic_s()
@@ -26,8 +37,12 @@ class Samples:
         if usage is None:
             self._last.pop(run, None)
             return None
+        return usage, self._note(run, usage, now_s)
+
+    def _note(self, run: str, usage: TreeUsage, now_s: float) -> float:
+        before = self._last.get(run)
         cpus = (usage.cpu_s - before[1].cpu_s) / (now_s - before[0]) if before is not None else 0.0
-        self._last[run] = (now_s, usage, max(0.0, cpus))
         if len(self._last) > 10_000:
             self._last.clear()
-        return usage, max(0.0, cpus)
+        self._last[run] = (now_s, usage, max(0.0, cpus))
+        return max(0.0, cpus)

@@ -236,7 +236,11 @@ class Trees:
     def _start(self, tree: str, effect: trees.StartChild) -> None:
         state = self._engine.world.agent(effect.work)
         if state is None:
-            return
+            found = self._views.agent(effect.work)
+            if found is None:
+                return
+            state = found[0]
+            self._engine.world.load(*found)
         if state.live_run is not None and state.live_run.ordinal != effect.ordinal:
             return  # its old run is still on its way out; the report of that end comes here again
         events = machine.decide_start(
@@ -263,9 +267,7 @@ class Trees:
 
     def _retire(self, tree: trees.TreeState) -> None:
         """End agents of the tree that it has no place for any more."""
-        wanted = {node.spec.work for node in tree.nodes.values() if isinstance(node, trees.Leaf)}
-        if tree.phase in ("ended", "failed"):
-            wanted = set()
+        wanted = _places(tree)
         prefix = f"{tree.tree}/"
         for kept in list(self._engine.world.agents.values()):
             state = kept.state
@@ -290,6 +292,18 @@ class Trees:
 
 class _Command(Protocol):
     def __call__(self, path: str, /) -> trees.Command: ...
+
+
+def _places(tree: trees.TreeState) -> set[str]:
+    """Agents that the tree has a place for: those in its nodes, and those whose supervisor is yet to start them."""
+    if tree.phase in ("ended", "failed") or tree.spec is None:
+        return set()
+    wanted = {node.spec.work for node in tree.nodes.values() if isinstance(node, trees.Leaf)}
+    for path, work in _leaves(tree.spec):
+        above = tree.nodes.get(path.rpartition("/")[0])
+        if not isinstance(above, trees.Branch) or above.phase in ("stopped", "pending", "waiting"):
+            wanted.add(work)
+    return wanted
 
 
 def _manner(shutdown: object, signal: int) -> tuple[int, float]:

@@ -38,6 +38,7 @@ from kaged.domain.events.agent import (
     StopWanted,
 )
 from kaged.domain.orders import Order, ResizeOrder, SignalOrder, StopOrder, order_line
+from kaged.domain.quantities import format_signal
 from kaged.domain.spec import AgentSpec
 
 Phase = Literal["starting", "running", "backoff", "stopping", "idle", "ended"]
@@ -344,7 +345,7 @@ def _follow(
         return (RunWanted(run=next_run, attempt=attempt, cause="retry", ordinal=0),)
     policy = before.spec.restart
     if policy.type == "temporary" or (policy.type == "transient" and report.how == "normal"):
-        return (_ended(after, "succeeded" if report.how == "normal" else "failed", _why(report), note=report.note),)
+        return (_ended(after, "succeeded" if report.how == "normal" else "failed", _why(report), note=_detail(report)),)
     return _restart(before, after, report, next_run=next_run, now_us=now_us, jitter=jitter)
 
 
@@ -356,7 +357,7 @@ def _restart(
         before.window, report.ended_us, intensity=policy.intensity, period_us=int(policy.period_s * 1e6)
     )
     if exceeded:
-        return (_ended(after, "failed", "restarts_exhausted", note=report.note),)
+        return (_ended(after, "failed", "restarts_exhausted", note=_detail(report)),)
     assert before.run is not None
     ran_us = report.ended_us - before.run.executed_us if before.run.executed_us else 0
     failures = restart.failures_after(policy.backoff, before.failures, ran_us)
@@ -393,6 +394,13 @@ def _ended(
         limit=limit,
         note=note,
     )
+
+
+def _detail(report: RunEnded) -> str:
+    """A sentence for people, where the numbers alone say little."""
+    if report.signal:
+        return f"ended by {format_signal(report.signal)}" + (", core dumped" if report.core_dumped else "")
+    return report.note
 
 
 def _why(report: RunEnded) -> str:

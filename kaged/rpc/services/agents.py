@@ -113,7 +113,8 @@ class AgentService:
             found = await asyncio.to_thread(self._core.views.agent, agent, at_seq)
             if found is None:
                 raise AgentNotFound(request.agent)
-            return pb.GetAgentResponse(agent=convert.agent(found[0], at_seq))
+            sizes = await asyncio.to_thread(self._core.sizes_at, found[0], at_seq)
+            return pb.GetAgentResponse(agent=convert.agent(found[0], at_seq, sizes=sizes))
         return pb.GetAgentResponse(agent=await self._now(agent))
 
     async def _now(self, agent: str) -> pb.Agent:
@@ -154,10 +155,21 @@ class AgentService:
         agents, below = await asyncio.to_thread(
             self._page, below, size, request.at_seq or None, request.show_ended, matches
         )
+        if not request.at_seq:
+            await self._add_health(agents)
         token = ""
         if below > 1:
             token = write_page_token(f"{below},{now_us}".encode(), method="ListAgents", arguments=arguments)
         return pb.ListAgentsResponse(agents=agents, next_page_token=token, as_of_seq=seq)
+
+    async def _add_health(self, agents: list[pb.Agent]) -> None:
+        """Samples for those that run now."""
+        live = [state for agent in agents if (state := self._core.world.agent(agent.id)) is not None]
+        await self._core.look_at(live)
+        health = {state.id: self._core.health(state) for state in live}
+        for agent in agents:
+            if (sample := health.get(agent.id)) is not None:
+                agent.health.CopyFrom(convert.health(*sample))
 
     def _page(
         self, below: int, size: int, at_seq: int | None, show_ended: bool, matches: Callable[[AgentState], bool]
