@@ -95,6 +95,9 @@ class Fact:
         }[text]
 
 
+EDGES = (0, 1, *(segment * SEGMENT + at for segment in (1, 2) for at in (-2, -1, 0, 1, 2)), 5000)
+
+
 class JournalMachine(RuleBasedStateMachine):
     """Rules are calls; invariants are what must always hold."""
 
@@ -197,12 +200,15 @@ class JournalMachine(RuleBasedStateMachine):
 
     @rule(
         text=st.sampled_from(FILTERS),
-        after=st.integers(0, 4000),
-        up_to=st.integers(0, 5000),
+        after=st.one_of(st.integers(0, 4000), st.sampled_from(EDGES)),
+        up_to=st.one_of(st.integers(0, 5000), st.sampled_from(EDGES)),
         limit=st.sampled_from([1, 3, 100, 5000]),
         reverse=st.booleans(),
         head_only=st.booleans(),
     )
+    def some_pages(self, text: str, after: int, up_to: int, limit: int, reverse: bool, head_only: bool) -> None:
+        self.pages_hold_what_matches_in_order(text, after, up_to, limit, reverse, head_only)
+
     def pages_hold_what_matches_in_order(
         self, text: str, after: int, up_to: int, limit: int, reverse: bool, head_only: bool
     ) -> None:
@@ -330,3 +336,26 @@ TestInMemory = JournalMachine.TestCase
 TestInMemory.settings = SETTINGS
 TestOnDisk = RocksJournalMachine.TestCase
 TestOnDisk.settings = settings(SETTINGS, max_examples=15)
+
+
+def test_pages_and_revisions_are_right_at_every_edge() -> None:
+    """What chance rarely hits: all filters, both directions, at the borders of segments and of the tail."""
+    for count in (SEGMENT, 2 * SEGMENT + 50):
+        machine = JournalMachine()
+        machine.bulk(count // 2, 7)
+        machine.the_clock_moves(1000)
+        machine.bulk(count - count // 2, 3)
+        for text in FILTERS:
+            for after in EDGES:
+                for up_to in EDGES:
+                    if after < up_to and (after + up_to + len(text)) % 4 == 0:
+                        reverse = (after + up_to) % 8 < 4
+                        machine.pages_hold_what_matches_in_order(text, after, up_to, 250, reverse, True)
+                        machine.pages_hold_what_matches_in_order(text, after, up_to, 5000, not reverse, True)
+        machine.pages_hold_what_matches_in_order("", 0, 50, 1, True, False)
+        for stream in STREAMS:
+            for revision in range(0, machine.revisions[stream] + 2, 1 if stream == "a" else 7):
+                machine.a_revision_is_found(stream, revision)
+            for up_to in EDGES:
+                machine.the_last_of_a_stream_is_found(stream, up_to)
+        machine.teardown()
