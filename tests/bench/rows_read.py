@@ -1,0 +1,112 @@
+"""Rows: catching up, live delivery, and appends beside readers."""
+
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+from tests.bench.bench import Bench, each
+from tests.bench.kage import ROOT, Kaged, Worker, kaged, measured
+
+NODE = ROOT / "tests" / "clients" / "node"
+
+
+def catch_up(bench: Bench) -> None:
+    """One subscriber from the beginning of a long journal."""
+    with kaged(bench.big_store()) as daemon:
+        count = min(bench.big, int(600_000 * bench.seconds))
+        runs = [measured(daemon, "catch_up", after=n * count % (bench.big - count + 1), count=count, batch=512)
+                for n in each(bench)]  # fmt: skip
+        rates = [run["rate"] for run in runs]
+        cpu = min(run["daemon_us"] for run in runs)
+        note = f"{count:,} of {bench.big:,} events each; daemon {cpu:.2f} us CPU an event"
+        bench.figure("catch-up, Python client that parses", "ev/s", rates, goal=1e6, least=True, note=note)
+        node, program = shutil.which("node"), NODE / "bench.mjs"
+        if node is None or not program.exists() or not (NODE / "node_modules").exists():
+            bench.skip("catch-up, Node client that decodes", "needs node and `npm ci` in tests/clients/node")
+            return
+        rates = [_node(daemon, node, program, count) for _ in each(bench)]
+        bench.figure("catch-up, Node client that decodes", "ev/s", rates, goal=0.8e6, least=True)
+
+
+def _node(daemon: Kaged, node: str, program: Path, count: int) -> float:
+    told = subprocess.run(
+        [node, str(program), daemon.socket, str(daemon.address.token_file), str(count)],
+        capture_output=True, text=True, check=True, timeout=120,
+    )  # fmt: skip
+    return float(told.stdout.split()[-1])
+
+
+def live(bench: Bench) -> None:
+    """From before the send to the subscriber's hand: more than the goals ask for (they begin at the ack)."""
+    for rate, subscribers, p50, p99 in ((2000, 1, 1, 3), (2000, 100, 10, 30), (50_000, 10, 2, 8)):
+        with kaged(bench.new_folder()) as daemon:
+            sync = bench.sync()
+            runs = [
+                measured(daemon, "live", rate=rate, subscribers=subscribers, seconds=bench.seconds,
+                         per=1 if rate < 5000 else 50)
+                for _ in each(bench)
+            ]  # fmt: skip
+        name = f"live, {rate // 1000}k ev/s, {subscribers} subscriber{'s' if subscribers > 1 else ''}"
+        bench.figure(f"{name}: p50", "ms", [run["p50"] for run in runs], goal=p50)
+        allowance = max(0.0, sync.p99 - 0.3)
+        note = f"goal {p99} + {allowance:.1f} (raw fdatasync p99 - 0.3)"
+        bench.figure(f"{name}: p99", "ms", [run["p99"] for run in runs], goal=p99 + allowance, note=note)
+
+
+def beside(bench: Bench) -> None:
+    """What readers cost those who append."""
+    with kaged(bench.big_store()) as daemon:
+        sync = bench.sync()
+        place = {"socket": daemon.socket, "token": str(daemon.address.token_file)}
+        alone = [measured(daemon, "paced", rate=200, seconds=bench.seconds)["p99"] for _ in each(bench)]
+        bench.figure("append p99, nobody reads", "ms", alone)
+        before = daemon.rss_mb()
+        reader = Worker("stuck", after=0, **place)
+        reader.go()
+        time.sleep(0.3)
+        runs = [measured(daemon, "paced", rate=200, seconds=bench.seconds)["p99"] for _ in each(bench)]
+        grown = daemon.rss_mb() - before
+        reader.end()
+        least = sorted(alone)[len(alone) // 2]
+        bench.figure("append p99 beside a stuck reader", "ms", runs, goal=max(least * 1.1, sync.p99 * 1.1))
+        bench.figure("memory of a stuck reader", "MB", [max(0.0, grown)], goal=2)
+        readers = [Worker("catch_up", after=0, count=bench.big, batch=256, parse=False, forever=True, **place)
+                   for _ in range(10)]  # fmt: skip
+        for worker in readers:
+            worker.go()
+        runs = [measured(daemon, "paced", rate=200, seconds=bench.seconds) for _ in each(bench)]
+        for worker in readers:
+            worker.end()
+        bench.figure("append p50 beside 10 catch-up readers", "ms", [run["p50"] for run in runs])
+        bench.figure(
+            "append p99 beside 10 catch-up readers", "ms", [run["p99"] for run in runs], goal=sync.p99 + 5,
+            note=f"raw fdatasync p99 {sync.p99:.2f} ms",
+        )  # fmt: skip
+
+
+SHIM = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <time.h>
+static void nap(void) { struct timespec t = {0, 5000000}; nanosleep(&t, 0); }
+int fdatasync(int fd) { static int (*r)(int); if (!r) r = dlsym(RTLD_NEXT, "fdatasync"); nap(); return r(fd); }
+int fsync(int fd) { static int (*r)(int); if (!r) r = dlsym(RTLD_NEXT, "fsync"); nap(); return r(fd); }
+"""
+
+
+def slow_disk(bench: Bench) -> None:
+    """A disk whose fsync takes 5 ms must not slow what does not write."""
+    name = "unrelated RPC p99 while fsync takes 5 ms"
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        bench.skip(name, "needs a C compiler")
+        return
+    folder = bench.new_folder()
+    (folder / "slow.c").write_text(SHIM)
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", folder / "slow.so", folder / "slow.c", "-ldl"], check=True)
+    with kaged(folder / "state", env={"LD_PRELOAD": str(folder / "slow.so")}) as daemon:
+        runs = [measured(daemon, "unrelated", seconds=bench.seconds, callers=64, rate=200) for _ in each(bench)]
+    rates = sorted(run["appended"] / bench.seconds for run in runs)
+    note = f"beside {rates[len(rates) // 2]:,.0f} appends/s"
+    bench.figure(name, "ms", [run["p99"] for run in runs], goal=2, note=note)
