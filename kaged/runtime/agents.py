@@ -307,6 +307,22 @@ class Agents:
 
     # --- what happens ------------------------------------------------------------------------------------------
 
+    def input_again(self, state: AgentState, events: Sequence[facts.AgentEvent]) -> list[facts.AgentEvent]:
+        """The same events; a run that follows one which never started gets the input that one was promised.
+
+        Not when a person asked for a restart. All that was accepted for the old run must be durable.
+        """
+        result: list[facts.AgentEvent] = []
+        before = state.run
+        for event in events:
+            result.append(event)
+            if not isinstance(event, facts.RunWanted) or event.cause in ("spawn", "requested") or before is None:
+                continue
+            never = any(isinstance(item, facts.RunEnded) and item.kind == "not_started" for item in events)
+            if never or (before.end is not None and before.end.kind == "not_started"):
+                result += [replace(item, run=event.run) for item in inputs_of(self._reader, state.id, before.id)]
+        return result
+
     def report(self, agent: str, events: Iterable[facts.AgentEvent | facts.CaptureEvent]) -> Receipt:
         """Facts from the agent's own process."""
         receipt = self._engine.commit(self._engine.agent_drafts(agent, events), INTERNAL)
@@ -318,6 +334,12 @@ def next_run(state: AgentState) -> str:
     """Id of the agent's next run: its own id and the attempt, so it is never used twice."""
     attempt = state.run.attempt + 1 if state.run is not None else 1
     return f"{state.id}.{attempt}"
+
+
+def inputs_of(reader: Reader, agent: str, run: str) -> list[facts.InputAccepted]:
+    """What a run's standard input was promised, as far as it is durable."""
+    drafts = inputs_after(reader, agent, run)
+    return [draft.event for draft in drafts if isinstance(draft.event, facts.InputAccepted)]
 
 
 def secret_rows(agent: str, secrets: Mapping[str, str]) -> list[Row]:

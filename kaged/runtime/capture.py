@@ -69,10 +69,6 @@ class Capture:
         """Whether the adapter wants to see output."""
         return self._adapter.listens
 
-    def hide(self, data: bytes) -> bytes:
-        """Bytes as they were recorded: with secrets overwritten."""
-        return self._masker.mask(data, final=True).data
-
     def shrunk(self, channel: Channel, found: int) -> OutputTruncated:
         """The spool is shorter than what was read of it: say so, and go on from where it is."""
         expected = self.place.end(channel)

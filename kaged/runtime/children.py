@@ -89,6 +89,8 @@ class Children:
                     # The journal refuses (a full disk), or the disk of the run folder does. The run itself goes on:
                     # adopt it again from what is recorded, when that may help.
                     log.error("keeper_stopped run=%s error=%s", run, error)
+                except Exception:  # a bug that one run's data finds must not take the others along
+                    log.exception("keeper_bug run=%s", run)
                 await asyncio.sleep(_TRY_AGAIN_S)
                 state = self._find(keeper.agent)
                 if state is None or state.live_run is None or state.live_run.id != run:

@@ -25,7 +25,7 @@ from kaged.domain.masking import Masker
 from kaged.domain.run_records import RunSpec, TerminalSize
 from kaged.domain.world import World
 from kaged.ports import Adapter, Executor, Launched, Sampler, TreeUsage, Watch
-from kaged.runtime.agents import Agents, inputs_after, next_run
+from kaged.runtime.agents import Agents, inputs_after, inputs_of, next_run
 from kaged.runtime.capture import Place, Reading
 from kaged.runtime.children import Children
 from kaged.runtime.engine import Engine
@@ -39,9 +39,12 @@ from kaged.store.feed import Feed
 from kaged.store.journal import Journal
 from kaged.store.reader import Reader
 from kaged.store.record import payload
+from kaged.store.selection import select
 from kaged.store.views import Views, agent_stream
 
 _ADOPT_S: Final = 5.0
+_CHUNKS: Final = 16
+_MAX_QUESTIONS: Final = 100  # open at once, of one agent; more are denied, or its state would grow without end
 _STARTS_AT_ONCE: Final = 8
 DAEMON_STREAM: Final = "daemon"
 log = logging.getLogger("kaged.core")
@@ -113,8 +116,9 @@ class Core:
         await asyncio.to_thread(self._fold)
         last = self.reader.last_of(DAEMON_STREAM)
         clean = last is not None and last.type == facts.DaemonStopped.type_name
-        keepers = [self.children.keep(state, run, adopted=True) for state, run in list(self.world.live_runs())]
+        # Before any keeper: an end that it finds may start a run at once, whose folder nobody here would know.
         await asyncio.to_thread(self._sweep, {run.id for _, run in self.world.live_runs()})
+        keepers = [self.children.keep(state, run, adopted=True) for state, run in list(self.world.live_runs())]
         if keepers:
             await asyncio.wait([keeper.adopted_alive for keeper in keepers], timeout=_ADOPT_S)
         alive = sum(1 for keeper in keepers if keeper.adopted_alive.done() and keeper.adopted_alive.result())
@@ -231,7 +235,8 @@ class Core:
                     state = self.world.agent(agent)
                     if state is not None:
                         run = next_run(state)
-                        self.report(agent, machine.decide_due(state, run=run, now_us=self.system.now_us()))
+                        events = machine.decide_due(state, run=run, now_us=self.system.now_us())
+                        self.report(agent, self.agents.input_again(state, events))
                 case ("approval", approval):
                     self.agents.expire(approval)
                 case ("tree", tree, path):
@@ -368,7 +373,29 @@ class Core:
             fact = self._fact(last.seq)
             if isinstance(fact, facts.RunRead):
                 place.out_parsed, place.adapter_state = fact.stdout_parsed, fact.adapter_state
+        if place.out_end > place.out_parsed:
+            place.rest = self._recorded(agent, run, place.out_parsed)
         return place
+
+    def _recorded(self, agent: str, run: str, start: int) -> bytes:
+        """Recorded standard output of a run from an offset on: what its adapter has not understood yet."""
+        selection = select("", now_us=0, stream=f"{agent_stream(agent)}/output")
+        pieces: list[bytes] = []
+        up_to = self.reader.head
+        while up_to > 0:
+            page = self.reader.page(selection, 0, up_to, _CHUNKS, reverse=True)
+            for framed in page.frames:
+                fact = decode(event_pb2.Event.FromString(payload(framed)))
+                if not isinstance(fact, facts.OutputChunk) or fact.run != run:
+                    return b"".join(reversed(pieces))
+                if fact.channel == "out":
+                    pieces.append(fact.data[max(0, start - fact.offset) :])
+                    if fact.offset <= start:
+                        return b"".join(reversed(pieces))
+            if page.done:
+                break
+            up_to = page.reached - 1
+        return b"".join(reversed(pieces))
 
     def _fact(self, seq: int) -> object:
         return decode(event_pb2.Event.FromString(payload(self.reader.get(seq))))
@@ -416,6 +443,10 @@ class Core:
         for ask in reading.asks:
             if ask.key in open_keys:
                 continue  # asked again: the question stands
+            if len(open_keys) >= _MAX_QUESTIONS:
+                note = f"{_MAX_QUESTIONS} questions are open already"
+                reading.sends += self.adapter(state).answer(ask.key, "denied", note)
+                continue
             approval = open_keys[ask.key] = self.system.short_id()
             events.append(
                 facts.ApprovalRequested(
@@ -444,13 +475,23 @@ class Core:
             drafts += self.trees.executed(state, state.run, event.at_us)
         return self.engine.commit(drafts).done
 
+    async def input_known(self, agent: str) -> None:
+        """Return once all input that was accepted for its live run can be read back from the journal."""
+        while (state := self.world.agent(agent)) is not None and (run := state.live_run) is not None:
+            inputs = inputs_of(self.reader, agent, run.id) if run.input_end or run.input_closed else []
+            end = inputs[-1].offset + inputs[-1].length if inputs else 0
+            if (end, bool(inputs and inputs[-1].eof)) == (run.input_end, run.input_closed):
+                return
+            await self.journal.wait_durable(self.journal.accepted_seq)
+
     def ended(self, agent: str, event: facts.RunEnded) -> Done | None:
         """Commit its end, and what follows from it, in one batch."""
         state = self.world.agent(agent)
         if state is None or state.run is None:
             return None
         now_us, jitter = self.journal.now_us(), self.system.jitter()
-        events = machine.decide_ended(state, event, next_run=next_run(state), now_us=now_us, jitter=jitter)
+        decided = machine.decide_ended(state, event, next_run=next_run(state), now_us=now_us, jitter=jitter)
+        events = self.agents.input_again(state, decided)
         drafts = self.engine.agent_drafts(agent, events)
         for item in events:
             if state.supervisor and isinstance(item, facts.RunEnded):

@@ -143,6 +143,8 @@ class Engine:
                 except KageError as error:
                     # The disk filled up in between. The state still says what is outstanding: `resume` repeats it.
                     log.warning("effect_refused type=%s reason=%s", draft.event.type_name, error.reason)
+                except Exception:  # a bug in one effect must not swallow the effects after it
+                    log.exception("effect_bug type=%s seq=%s", draft.event.type_name, seq)
         for changed in changes:
             for watcher in list(self._watchers):
                 watcher(changed)

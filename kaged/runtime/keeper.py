@@ -81,6 +81,9 @@ class Host(Protocol):
     def executed(self, agent: str, event: facts.RunExecuted) -> Done | None:
         """Commit that its program runs."""
 
+    async def input_known(self, agent: str) -> None:
+        """Return once all input that was accepted for its live run is durable."""
+
     def ended(self, agent: str, event: facts.RunEnded) -> Done | None:
         """Commit its end and what follows from it."""
 
@@ -147,6 +150,9 @@ class Keeper:
                 return
             await self._capture()
         finally:
+            if self._launched is not None:
+                self._launched.abandon()
+                self._host.bury(self._launched)
             if not self.adopted_alive.done():
                 self.adopted_alive.set_result(False)
             self._watch.remove(self.run)
@@ -212,6 +218,7 @@ class Keeper:
         await self._not_started("the daemon ended before the start")
 
     async def _not_started(self, why: str) -> None:
+        await self._host.input_known(self.agent)  # no other wait until `ended`: its successor gets that input
         now_us = self._host.system.now_us()
         end = ended(self.run, NOTHING, None, Place(), now_us, self._host.system.boot_id())
         await _durable(self._host.ended(self.agent, _with_note(end, why)))
@@ -220,15 +227,10 @@ class Keeper:
     # --- capturing ---------------------------------------------------------------------------------------------
 
     async def _capture(self) -> None:
-        host, folder = self._host, self._folder
+        host = self._host
         place = await asyncio.to_thread(host.place, self.agent, self.run) if self._adopted else Place()
         self._place = place
         capture = Capture(self.run, host.adapter(self._state_at_start), host.masker(self._state_at_start), place)
-        if self._adopted and place.out_end > place.out_parsed and capture.listens:
-            place.rest = await asyncio.to_thread(
-                folder.read_spool, "out", place.out_parsed, place.out_end - place.out_parsed
-            )
-            place.rest = capture.hide(place.rest)
         with contextlib.suppress(OSError, KageError):
             self._watch.add(self.run)
         while True:
@@ -272,6 +274,9 @@ class Keeper:
         if not self.adopted_alive.done():
             self.adopted_alive.set_result(alive and sealed is None)
         over = sealed is not None or not alive
+        if not alive and sealed is None:
+            # Before the last read: with `capture: file` what is left of it may still be writing.
+            await asyncio.to_thread(host.executor.kill_leftovers, self.run)
         more = True
         while more:
             out = self._read("out", capture)
@@ -284,8 +289,6 @@ class Keeper:
             await _durable(host.read(self.agent, self.run, reading))
             self._noted(reading.recorded, capture)
         if over:
-            if not alive and sealed is None:
-                await asyncio.to_thread(host.executor.kill_leftovers, self.run)
             record = _read_exit(folder)
             return ended(self.run, record, sealed, capture.place, host.system.now_us(), host.system.boot_id())
         await self._gather(capture)
@@ -349,7 +352,6 @@ class Keeper:
         """The run is over and in the journal: remove its folder once its shim, which is about to end, let go."""
         if self._launched is not None:
             self._launched.abandon()
-            self._host.bury(self._launched)
         for _ in range(_REMOVE_TRIES):
             if await asyncio.to_thread(self._removed):
                 return

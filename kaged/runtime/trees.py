@@ -246,7 +246,7 @@ class Trees:
         events = machine.decide_start(
             state, run=f"{state.id}.{state.run.attempt + 1 if state.run else 1}", ordinal=effect.ordinal
         )
-        self._engine.commit(self._engine.agent_drafts(state.id, events))
+        self._engine.commit(self._engine.agent_drafts(state.id, self._agents.input_again(state, events)))
 
     def _stop(self, tree: str, effect: trees.StopChild) -> None:
         leaf = self._engine.world.trees[tree].nodes.get(effect.path)

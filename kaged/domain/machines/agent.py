@@ -188,7 +188,7 @@ def decide_spawn(spec: AgentSpec, *, number: int, supervisor: str, run: str) -> 
 
 def decide_start(state: AgentState, *, run: str, ordinal: int) -> tuple[AgentEvent, ...]:
     """The tree starts its child. A repeat of the same start is nothing."""
-    if state.run is not None and (state.run.ordinal >= ordinal or state.run.live):
+    if state.removed or (state.run is not None and (state.run.ordinal >= ordinal or state.run.live)):
         return ()
     return (RunWanted(run=run, attempt=_next_attempt(state), cause="supervisor", ordinal=ordinal),)
 
@@ -435,8 +435,10 @@ def apply(state: AgentState, event: AgentEvent, at_us: int) -> AgentState:
             run = Run(id=event.run, attempt=event.attempt, ordinal=event.ordinal, wanted_us=at_us)
             restarts = state.restarts + (event.attempt > 1)
             retries = state.retries + 1 if event.cause == "retry" else 0
+            # A person who starts it again gives it a clean slate; otherwise its next exit could be the last straw.
+            window, failures = ((), 0) if event.cause == "requested" else (state.window, state.failures)
             return replace(
-                state, run=run, phase="starting", restarts=restarts, retries=retries,
+                state, run=run, phase="starting", restarts=restarts, retries=retries, window=window, failures=failures,
                 due_us=0, stop=None, ended=None, updated_us=at_us,
             )  # fmt: skip
         case RunStarted():
