@@ -91,6 +91,12 @@ class OutOfRange(Refusal):
     reason = "OUT_OF_RANGE"
 
 
+class Unimplemented(Refusal):
+    """This release cannot do that."""
+
+    reason = "UNIMPLEMENTED"
+
+
 class Unavailable(Broken):
     """Cannot be done now, may be done later; `retry_after_s` says when to try again."""
 

@@ -12,10 +12,10 @@ from typing import Any, Final, Protocol, TypeVar, cast
 
 import grpc
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
-from kaged.domain.errors import KageError
+from kaged.domain.errors import Denied, Invalid, KageError, Unimplemented
 from kaged.rpc.identity import Identity
 from kaged.rpc.status import abort, bug
 from kaged.runtime.engine import Caller
@@ -66,14 +66,33 @@ def raw_request(method: F) -> F:
     return method
 
 
+class OwnerOnly(Denied):
+    """An agent asked for what only the owner may do."""
+
+    reason = "OWNER_ONLY"
+
+    def __init__(self, method: str) -> None:
+        super().__init__(f"{method} is the owner's alone", hint="an agent may append events about itself")
+
+
+class MethodUnknown(Unimplemented):
+    """This release has no such method."""
+
+    reason = "METHOD_UNKNOWN"
+
+    def __init__(self, method: str) -> None:
+        super().__init__(f"there is no method {method[:200]}", hint="is the client newer than the daemon?")
+
+
 def handlers(
     service: object, descriptor: ServiceDescriptor, gate: Gate, ready: Ready, only: frozenset[str] | None = None
 ) -> "grpc.GenericRpcHandler[Any, Any]":
-    """gRPC handlers of one service; `only` narrows it to some methods."""
+    """gRPC handlers of one service; `only` narrows it to some methods, the rest is denied."""
     table = {
         method.name: _handler(service, descriptor, method, gate, ready)
-        for method in descriptor.methods
         if only is None or method.name in only
+        else _denied(descriptor, method, gate, ready)
+        for method in descriptor.methods
     }
     return grpc.method_handlers_generic_handler(descriptor.full_name, table)
 
@@ -82,32 +101,88 @@ def _handler(
     service: object, descriptor: ServiceDescriptor, method: MethodDescriptor, gate: Gate, ready: Ready
 ) -> "grpc.RpcMethodHandler[Any, Any]":
     function = getattr(service, method.name)
-    parse = None if getattr(function, _RAW, False) else GetMessageClass(method.input_type).FromString
     path = f"{descriptor.name}.{method.name}"
+    raw = getattr(function, _RAW, False)
+    # Requests are parsed here and not by grpc, whose refusal of garbage would tell the caller nothing.
+    parse = _same if raw else _parser(GetMessageClass(method.input_type))
 
     def admit(context: Context) -> Call:
         ready(descriptor.name, method.name)
         return Call(gate.admit(context), context, path)
 
     if method.server_streaming:
-        stream = _streaming(cast("Callable[[Any, Call], AsyncIterator[object]]", function), admit, path)
+        assert raw or not method.client_streaming, "a stream of requests is cut by its service"
+        stream = _streaming(cast("Callable[[Any, Call], AsyncIterator[object]]", function), parse, admit, path)
         if method.client_streaming:
-            return grpc.stream_stream_rpc_method_handler(stream, parse, _serialize)
-        return grpc.unary_stream_rpc_method_handler(stream, parse, _serialize)
-    unary = _unary(cast("Callable[[Any, Call], Awaitable[object]]", function), admit, path)
-    return grpc.unary_unary_rpc_method_handler(unary, parse, _serialize)
+            return grpc.stream_stream_rpc_method_handler(stream, None, _serialize)
+        return grpc.unary_stream_rpc_method_handler(stream, None, _serialize)
+    unary = _unary(cast("Callable[[Any, Call], Awaitable[object]]", function), parse, admit, path)
+    return grpc.unary_unary_rpc_method_handler(unary, None, _serialize)
+
+
+def _denied(
+    descriptor: ServiceDescriptor, method: MethodDescriptor, gate: Gate, ready: Ready
+) -> "grpc.RpcMethodHandler[Any, Any]":
+    def why(context: Context) -> KageError:
+        try:
+            ready(descriptor.name, method.name)
+            gate.admit(context)
+        except KageError as error:
+            return error
+        return OwnerOnly(f"{descriptor.name}.{method.name}")
+
+    return refusing(why, streaming=method.server_streaming)
+
+
+def refusing(why: Callable[[Context], KageError], *, streaming: bool) -> "grpc.RpcMethodHandler[Any, Any]":
+    """A handler that refuses every call, whatever it sends."""
+
+    async def refuse(request: object, context: Context) -> None:
+        await abort(context, why(context))
+
+    if streaming:
+        return grpc.stream_stream_rpc_method_handler(refuse)
+    return grpc.stream_unary_rpc_method_handler(refuse)
+
+
+class UnknownMethods(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # the stubs' type variables do not matter here
+    """Refuses every method that no handler before it has."""
+
+    def service(self, details: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler[Any, Any]":
+        return refusing(lambda _: MethodUnknown(details.method), streaming=True)
 
 
 def _serialize(answer: object) -> bytes:
     return answer if isinstance(answer, bytes) else cast("Message", answer).SerializeToString()
 
 
-def _unary(
-    function: Callable[[Any, Call], Awaitable[object]], admit: Callable[[Context], Call], path: str
-) -> Callable[[Any, Context], Awaitable[object]]:
-    async def serve(request: object, context: Context) -> object:
+def _same(request: Any) -> Any:
+    return request
+
+
+def _parser(kind: type[Message]) -> Callable[[bytes], Message]:
+    def parse(request: bytes) -> Message:
         try:
-            return await function(request, admit(context))
+            return kind.FromString(request)
+        except DecodeError:
+            name = kind.DESCRIPTOR.name
+            raise Invalid(
+                ("", f"not a valid {name} (is every text UTF-8?)"), hint="is the client's .proto ours?"
+            ) from None
+
+    return parse
+
+
+def _unary(
+    function: Callable[[Any, Call], Awaitable[object]],
+    parse: Callable[[bytes], object],
+    admit: Callable[[Context], Call],
+    path: str,
+) -> Callable[[Any, Context], Awaitable[object]]:
+    async def serve(request: bytes, context: Context) -> object:
+        try:
+            call = admit(context)
+            return await function(parse(request), call)
         except KageError as error:
             await abort(context, error)
         except asyncio.CancelledError:
@@ -122,11 +197,15 @@ def _unary(
 
 
 def _streaming(
-    function: Callable[[Any, Call], AsyncIterator[object]], admit: Callable[[Context], Call], path: str
+    function: Callable[[Any, Call], AsyncIterator[object]],
+    parse: Callable[[Any], object],
+    admit: Callable[[Context], Call],
+    path: str,
 ) -> Callable[[Any, Context], Awaitable[None]]:
-    async def serve(request: object, context: Context) -> None:
+    async def serve(request: Any, context: Context) -> None:
         try:
-            answers = function(request, admit(context))
+            call = admit(context)
+            answers = function(parse(request), call)
             try:
                 async for answer in answers:
                     await context.write(answer)

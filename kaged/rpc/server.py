@@ -22,13 +22,12 @@ from kaged.api.v1 import (
 )
 from kaged.domain.errors import Unavailable
 from kaged.rpc.identity import AgentGate, OwnerGate
-from kaged.rpc.methods import Gate, handlers
+from kaged.rpc.methods import Gate, UnknownMethods, handlers, refusing
 from kaged.rpc.services.agents import AgentService
 from kaged.rpc.services.approvals import ApprovalService
 from kaged.rpc.services.daemon import DaemonService, Operator
 from kaged.rpc.services.events import EventService
 from kaged.rpc.services.supervisors import SupervisorService
-from kaged.rpc.status import abort
 from kaged.runtime.appends import Appends
 from kaged.runtime.core import Core
 
@@ -46,7 +45,7 @@ _APPROVALS: Final = approval_service_pb2.DESCRIPTOR.services_by_name["ApprovalSe
 _DAEMON: Final = daemon_service_pb2.DESCRIPTOR.services_by_name["DaemonService"]
 SERVICES: Final = (_EVENTS, _AGENTS, _SUPERVISORS, _APPROVALS, _DAEMON)
 _WHILE_RECOVERING: Final = frozenset(("GetStatus", "WatchStatus"))
-# What an agent may do at its own door: write and read events, see itself.
+# What an agent may do at its own door: append events about itself, and learn where the journal stands.
 _AGENT_EVENTS: Final = frozenset(("AppendEvents", "AppendStream", "GetHead"))
 
 
@@ -82,6 +81,8 @@ class Doors:
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._agents)
         names = [service.full_name for service in SERVICES]
         reflection.enable_server_reflection((*names, health.SERVICE_NAME, reflection.SERVICE_NAME), self._owner)
+        for server in (self._owner, self._agents):
+            server.add_generic_rpc_handlers((UnknownMethods(),))
         await self._say(health_pb2.HealthCheckResponse.NOT_SERVING)
         await _bind(self._owner, owner)
         await _bind(self._agents, agents)
@@ -98,7 +99,10 @@ class Doors:
             handlers(SupervisorService(core), _SUPERVISORS, gate, ready),
             handlers(ApprovalService(core), _APPROVALS, gate, ready),
         )
-        self._core_handlers[False].set(handlers(events, _EVENTS, self._agent_gate, ready, only=_AGENT_EVENTS))
+        self._core_handlers[False].set(
+            handlers(events, _EVENTS, self._agent_gate, ready, only=_AGENT_EVENTS),
+            *(handlers(None, service, self._agent_gate, ready, only=frozenset()) for service in SERVICES[1:]),
+        )
         self._ready = True
         await self._say(health_pb2.HealthCheckResponse.SERVING)
 
@@ -148,15 +152,10 @@ def _recovering(method: str) -> "grpc.RpcMethodHandler[Any, Any] | None":
     if not method.startswith("/kaged.api.v1."):
         return None
 
-    async def refuse(request: object, context: "grpc.aio.ServicerContext[Any, Any]") -> None:
-        await abort(context, Recovering())
-
     service, _, name = method.removeprefix("/").rpartition("/")
     for descriptor in SERVICES:
         if descriptor.full_name == service and name in descriptor.methods_by_name:
-            if descriptor.methods_by_name[name].server_streaming:
-                return grpc.stream_stream_rpc_method_handler(refuse)
-            return grpc.stream_unary_rpc_method_handler(refuse)
+            return refusing(lambda _: Recovering(), streaming=descriptor.methods_by_name[name].server_streaming)
     return None
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from kaged.api.v1 import event_pb2
-from kaged.domain.errors import AlreadyExists, Bug, Invalid, NotFound, Precondition
+from kaged.domain.errors import AlreadyExists, Bug, Invalid, NotFound, Unavailable
 from kaged.domain.events import agent as facts
 from kaged.domain.machines import agent as machine
 from kaged.domain.machines import approval as approvals
@@ -66,7 +66,7 @@ class ApprovalNotFound(NotFound):
         super().__init__(f"no approval {approval!r}", hint="kagectl approval list shows them", approval=approval)
 
 
-class Draining(Precondition):
+class Draining(Unavailable):
     """The daemon takes no new work."""
 
     reason = "DRAINING"
