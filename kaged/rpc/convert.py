@@ -1,6 +1,6 @@
 """Between domain and messages, both ways. What comes in is checked here; past it nobody checks again."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -12,7 +12,7 @@ from kaged.domain.errors import Invalid
 from kaged.domain.machines.agent import AgentState, Run
 from kaged.domain.machines.approval import ApprovalState
 from kaged.domain.quantities import parse_signal
-from kaged.domain.spec import AgentSpec
+from kaged.domain.spec import AgentSpec, Violation
 from kaged.ports import TreeUsage
 from kaged.store import wire_spec
 from kaged.store.selection import FIRST_AGENT_ACTOR
@@ -30,6 +30,9 @@ STATES: Final[dict[str, agents_pb.AgentState]] = {
 }
 STATE_WORDS: Final = {number: word for word, number in STATES.items()}
 ENDED: Final = frozenset(("succeeded", "failed", "cancelled"))
+MAX_SPEC_BYTES: Final = 256 << 10
+MAX_NOTE_BYTES: Final = 4096
+MAX_SECONDS: Final = 1e9
 _APPROVAL_STATES: Final = {
     "open": approvals_pb.APPROVAL_STATE_OPEN,
     "approved": approvals_pb.APPROVAL_STATE_APPROVED,
@@ -49,11 +52,51 @@ def microseconds(time: Timestamp) -> int:
     return int(time.seconds) * 1_000_000 + time.nanos // 1000
 
 
-def spec_in(message: spec_pb2.AgentSpec) -> tuple[AgentSpec, Mapping[str, str]]:
-    """A spec and its secrets. Raises Invalid for a signal that does not exist; the rest is checked by `violations`."""
+def spec_in(message: spec_pb2.AgentSpec, path: str = "spec") -> tuple[AgentSpec, Mapping[str, str]]:
+    """A spec and its secrets. Raises Invalid for what could not be kept; `violations` checks the rest."""
+    wrong: list[Violation] = []
+    if message.ByteSize() > MAX_SPEC_BYTES:
+        wrong.append((path, f"has {message.ByteSize()} bytes; at most {MAX_SPEC_BYTES}"))
+    for name in ("restart", "limits"):
+        part = getattr(message, name)
+        for field, value in part.ListFields():
+            if isinstance(value, float) and not abs(value) <= MAX_SECONDS:
+                wrong.append((f"{path}.{name}.{field.name}", f"must be at most {MAX_SECONDS:.0f}"))
+            elif isinstance(value, float) and value < 0 and field.name != "unsupervised_s":
+                wrong.append((f"{path}.{name}.{field.name}", "is negative"))
     if message.stop.signal:
-        parse_signal(message.stop.signal, path="spec.stop.signal")
+        try:
+            parse_signal(message.stop.signal, path=f"{path}.stop.signal")
+        except Invalid as error:
+            wrong += error.violations
+    known = (
+        ("stdin", message.stdin, spec_pb2.StdinMode.values()),
+        ("capture", message.capture, spec_pb2.CaptureMode.values()),
+        ("restart.type", message.restart.type, spec_pb2.RestartType.values()),
+    )
+    wrong += [(f"{path}.{field}", f"{value} is not known") for field, value, values in known if value not in values]
+    if both := sorted(set(message.environment) & set(message.secret_environment)):
+        wrong.append((f"{path}.secret_environment", f"{', '.join(both[:8])} stands in environment too"))
+    if wrong:
+        raise Invalid(*wrong)
     return wire_spec.from_wire(message), dict(message.secret_environment)
+
+
+def note_in(note: str) -> str:
+    """Words for the record. Raises Invalid."""
+    if len(note.encode()) > MAX_NOTE_BYTES:
+        raise Invalid(("note", f"is longer than {MAX_NOTE_BYTES} bytes"))
+    return note
+
+
+def states_in(states: Iterable["agents_pb.AgentState"]) -> frozenset[str]:
+    """States to wait for; none said: all in which an agent has ended. Raises Invalid."""
+    words = []
+    for state in states:
+        if state not in STATE_WORDS:
+            raise Invalid(("states", f"{state} is not a state that this release knows"))
+        words.append(STATE_WORDS[state])
+    return frozenset(words) or ENDED
 
 
 def signal_in(name: str, field: str) -> int:

@@ -26,6 +26,7 @@ from kaged.store.selection import select
 from kaged.store.views import Row, Views, agent_stream
 
 _MIN_PREFIX: Final = 4
+_MAX_REFERENCE: Final = 128
 
 
 class AgentNotFound(NotFound):
@@ -42,8 +43,8 @@ class AgentAmbiguous(Invalid):
 
     reason = "AGENT_AMBIGUOUS"
 
-    def __init__(self, prefix: str, found: Sequence[str]) -> None:
-        super().__init__(("agent", f"{prefix!r} fits {', '.join(found)}"), hint="give more letters")
+    def __init__(self, prefix: str, found: Sequence[str], field: str = "agent") -> None:
+        super().__init__((field, f"{prefix!r} fits {', '.join(found)}"), hint="give more letters")
 
 
 class NameTaken(AlreadyExists):
@@ -105,7 +106,14 @@ class Agents:
     # --- finding -----------------------------------------------------------------------------------------------
 
     def resolve(self, reference: str) -> str:
-        """Id of an agent given by id, name (a live one first, else the last that had it) or unique prefix of an id."""
+        """Id of an agent given by id, name (a live one first, else the last that had it) or unique prefix of an id.
+
+        Raises Invalid for an empty reference, AgentNotFound, AgentAmbiguous.
+        """
+        if not reference:
+            raise Invalid(("agent", "is empty"), hint="give an id, a name, or the first letters of an id")
+        if "\0" in reference or len(reference) > _MAX_REFERENCE:
+            raise AgentNotFound(reference)
         world = self._engine.world
         if reference in world.agents:
             return reference
@@ -229,23 +237,26 @@ class Agents:
         return answer, event.meta.fact.input_accepted.offset
 
     async def _ask(
-        self, agent: str, caller: Caller, decide: Callable[[AgentState], tuple[facts.AgentEvent, ...]]
+        self, reference: str, caller: Caller, decide: Callable[[AgentState], tuple[facts.AgentEvent, ...]]
     ) -> Answer:
+        earlier = self._engine.earlier(caller)
+        # A repeat is about the agent of the first time, whoever has its name by now.
+        agent = self.resolve(reference) if earlier is None else ""
+        settled: list[AgentState] = []
+
         def act() -> Receipt:
             state = self._load(agent)
             events = decide(state)
             if events and self._engine.world.agent(agent) is None:
                 self._engine.world.load(state, 0)
             receipt = self._engine.commit(self._engine.agent_drafts(agent, events), caller)
-            settled[receipt.last_seq] = self._engine.settle(agent) or state
+            settled.append(self._engine.settle(agent) or state)
             return receipt
 
-        settled: dict[int, AgentState] = {}
         receipt = await self._engine.once(caller, act)
-        state = settled.get(receipt.last_seq)
-        if receipt.repeated or state is None:
-            return self._answer(agent, receipt)
-        return Answer(state=state, as_of_seq=receipt.last_seq, receipt=receipt)
+        if settled:
+            return Answer(state=settled[0], as_of_seq=receipt.last_seq, receipt=receipt)
+        return self._answer(self._agent_of(receipt), receipt)
 
     def _answer(self, agent: str, receipt: Receipt) -> Answer:
         found = self._views.agent(agent, receipt.last_seq)
@@ -262,12 +273,16 @@ class Agents:
     # --- approvals ---------------------------------------------------------------------------------------------
 
     def resolve_approval(self, reference: str) -> str:
-        """Id of an approval given by id or unique prefix."""
+        """Id of an approval given by id or unique prefix. Raises Invalid, ApprovalNotFound, AgentAmbiguous."""
+        if not reference:
+            raise Invalid(("approval", "is empty"))
+        if "\0" in reference or len(reference) > _MAX_REFERENCE:
+            raise ApprovalNotFound(reference)
         if reference in self._engine.world.approvals or self._views.approval(reference) is not None:
             return reference
         found = self._views.approvals_with_prefix(reference, 3) if len(reference) >= _MIN_PREFIX else []
         if len(found) > 1:
-            raise AgentAmbiguous(reference, found)
+            raise AgentAmbiguous(reference, found, "approval")
         if not found:
             raise ApprovalNotFound(reference)
         return found[0]

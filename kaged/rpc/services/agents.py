@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 
 from kaged.api.v1 import agent_service_pb2 as pb
-from kaged.domain.errors import Invalid
+from kaged.domain.errors import Invalid, Precondition
 from kaged.domain.filter import AGENTS, Node, parse
 from kaged.domain.machines.agent import AgentState
 from kaged.domain.paging import Argument, parse_page_size, read_page_token, write_page_token
@@ -17,6 +17,15 @@ from kaged.runtime.agents import AgentNotFound, Answer
 from kaged.runtime.core import Core
 
 _MAX_INPUT = 1 << 20
+
+
+class AgentEnded(Precondition):
+    """The agent has ended and will not reach the state that is waited for."""
+
+    reason = "AGENT_ENDED"
+
+    def __init__(self, name: str, word: str) -> None:
+        super().__init__(f"agent {name} has ended ({word}) and will not get there", hint="restart it", state=word)
 
 
 class AgentService:
@@ -41,11 +50,11 @@ class AgentService:
     async def StopAgent(self, request: pb.StopAgentRequest, call: Call) -> pb.StopAgentResponse:
         """Ask it to end."""
         answer = await self._core.agents.stop(
-            self._core.agents.resolve(request.agent),
+            request.agent,
             call.caller(convert.request_id_in(request.request_id), request),
             grace_s=convert.grace_in(request),
             signal=convert.signal_in(request.signal, "signal"),
-            note=request.note,
+            note=convert.note_in(request.note),
         )
         return pb.StopAgentResponse(agent=self._agent(answer))
 
@@ -54,23 +63,20 @@ class AgentService:
         signal = convert.signal_in(request.signal, "signal")
         if not signal:
             raise Invalid(("signal", "is empty"))
-        agent = self._core.agents.resolve(request.agent)
         caller = call.caller(convert.request_id_in(request.request_id), request)
-        answer = await self._core.agents.signal(agent, caller, signal=signal, whole_tree=request.whole_tree)
+        answer = await self._core.agents.signal(request.agent, caller, signal=signal, whole_tree=request.whole_tree)
         return pb.SignalAgentResponse(agent=self._agent(answer))
 
     async def RestartAgent(self, request: pb.RestartAgentRequest, call: Call) -> pb.RestartAgentResponse:
         """Stop the run and start a new one."""
-        agent = self._core.agents.resolve(request.agent)
         caller = call.caller(convert.request_id_in(request.request_id), request)
-        answer = await self._core.agents.restart(agent, caller, grace_s=convert.grace_in(request))
+        answer = await self._core.agents.restart(request.agent, caller, grace_s=convert.grace_in(request))
         return pb.RestartAgentResponse(agent=self._agent(answer))
 
     async def RemoveAgent(self, request: pb.RemoveAgentRequest, call: Call) -> pb.RemoveAgentResponse:
         """Take it out of the lists."""
-        agent = self._core.agents.resolve(request.agent)
         caller = call.caller(convert.request_id_in(request.request_id), request)
-        return pb.RemoveAgentResponse(agent=self._agent(await self._core.agents.remove(agent, caller)))
+        return pb.RemoveAgentResponse(agent=self._agent(await self._core.agents.remove(request.agent, caller)))
 
     async def SendInput(self, request: pb.SendInputRequest, call: Call) -> pb.SendInputResponse:
         """Write to its standard input."""
@@ -78,9 +84,8 @@ class AgentService:
             raise Invalid(("data", f"has {len(request.data)} bytes; at most {_MAX_INPUT}"), hint="send it in pieces")
         if not request.data and not request.eof:
             raise Invalid(("data", "is empty, and `eof` is not set"))
-        agent = self._core.agents.resolve(request.agent)
         caller = call.caller(convert.request_id_in(request.request_id), request)
-        answer, offset = await self._core.agents.send(agent, caller, data=request.data, eof=request.eof)
+        answer, offset = await self._core.agents.send(request.agent, caller, data=request.data, eof=request.eof)
         return pb.SendInputResponse(offset=offset, seq=answer.receipt.first_seq)
 
     async def ResizeTerminal(self, request: pb.ResizeTerminalRequest, call: Call) -> pb.ResizeTerminalResponse:
@@ -88,9 +93,8 @@ class AgentService:
         size = request.size
         if not (1 <= size.rows <= 10_000 and 1 <= size.columns <= 10_000):
             raise Invalid(("size", "rows and columns must lie between 1 and 10000"))
-        agent = self._core.agents.resolve(request.agent)
         caller = call.caller(convert.request_id_in(request.request_id), request)
-        await self._core.agents.resize(agent, caller, rows=size.rows, columns=size.columns)
+        await self._core.agents.resize(request.agent, caller, rows=size.rows, columns=size.columns)
         return pb.ResizeTerminalResponse()
 
     def _agent(self, answer: Answer) -> pb.Agent:
@@ -147,60 +151,45 @@ class AgentService:
         if cursor:
             below, now_us = (int(part) for part in cursor.split(b","))
         matches = agent_filter(self._parse(request.filter, now_us))
-        seq = request.at_seq or self._core.journal.accepted_seq
-        if request.at_seq:
-            self._core.reader.check_position(request.at_seq)
-        else:
+        token, found = "", list[pb.Agent]()
+        if request.at_seq or request.show_ended:
+            if request.at_seq:
+                self._core.reader.check_position(request.at_seq)
+            seq = request.at_seq or self._core.journal.accepted_seq
             await self._core.journal.wait_durable(seq)
-        agents, below = await asyncio.to_thread(
-            self._page, below, size, request.at_seq or None, request.show_ended, matches
-        )
-        if not request.at_seq:
-            await self._add_health(agents)
-        token = ""
+            found, below = await asyncio.to_thread(self._stored, below, size, seq, request.show_ended, matches)
+        else:
+            found, below, seq = self._live(below, size, matches)
+            await self._core.journal.wait_durable(seq)
         if below > 1:
             token = write_page_token(f"{below},{now_us}".encode(), method="ListAgents", arguments=arguments)
-        return pb.ListAgentsResponse(agents=agents, next_page_token=token, as_of_seq=seq)
+        return pb.ListAgentsResponse(agents=found, next_page_token=token, as_of_seq=seq)
 
-    async def _add_health(self, agents: list[pb.Agent]) -> None:
-        """Samples for those that run now."""
-        live = [state for agent in agents if (state := self._core.world.agent(agent.id)) is not None]
-        await self._core.look_at(live)
-        health = {state.id: self._core.health(state) for state in live}
-        for agent in agents:
-            if (sample := health.get(agent.id)) is not None:
-                agent.health.CopyFrom(convert.health(*sample))
+    def _live(self, below: int, size: int, matches: Callable[[AgentState], bool]) -> tuple[list[pb.Agent], int, int]:
+        """What has not ended, newest first, as accepted now; where the next page begins (0: nowhere), and the seq."""
+        seq = self._core.journal.accepted_seq
+        states = [kept.state for kept in self._core.world.agents.values() if kept.state.number < below]
+        wanted = sorted(
+            (state for state in states if state.phase != "ended" and matches(state)), key=lambda state: -state.number
+        )
+        found = [convert.agent(state, seq, sizes=self._core.sizes(state)) for state in wanted[:size]]
+        return found, wanted[size - 1].number if len(wanted) > size else 0, seq
 
-    def _page(
-        self, below: int, size: int, at_seq: int | None, show_ended: bool, matches: Callable[[AgentState], bool]
+    def _stored(
+        self, below: int, size: int, seq: int, show_ended: bool, matches: Callable[[AgentState], bool]
     ) -> tuple[list[pb.Agent], int]:
-        """In a thread: agents by number, newest first, until the page is full."""
+        """The same from states as of a seq. In a thread: it looks at all that ever were."""
         found: list[pb.Agent] = []
-        if not show_ended and at_seq is None:
-            live = sorted((kept.state for kept in list(self._core.world.agents.values())), key=lambda s: -s.number)
-            for state in live:
-                if state.number >= below or state.phase == "ended" or not matches(state):
-                    continue
-                if len(found) == size:
-                    return found, below
-                found.append(convert.agent(state, self._core.reader.head, sizes=self._core.sizes(state)))
-                below = state.number
-            return found, 0
-        while len(found) < size:
-            page = self._core.views.numbered(below, 64)
-            if not page:
-                return found, 0
+        while page := self._core.views.numbered(below, 64):
             for number, agent in page:
+                row = self._core.views.agent(agent, seq)
+                shown = row is not None and not row[0].removed and (show_ended or row[0].phase != "ended")
+                if row is not None and shown and matches(row[0]):
+                    if len(found) == size:
+                        return found, below
+                    found.append(convert.agent(row[0], seq, sizes=self._core.sizes_at(row[0], seq)))
                 below = number
-                row = self._core.views.agent(agent, at_seq)
-                if row is None or row[0].removed or not matches(row[0]):
-                    continue
-                if not show_ended and row[0].word in convert.ENDED:
-                    continue
-                found.append(convert.agent(row[0], at_seq or self._core.reader.head, sizes=self._core.sizes(row[0])))
-                if len(found) == size:
-                    break
-        return found, below
+        return found, 0
 
     def _parse(self, text: str, now_us: int) -> Node:
         return parse(text, AGENTS, now_us=now_us)
@@ -236,7 +225,7 @@ class AgentService:
                         state = found[0] if found is not None else None
                     if state is not None and not state.removed and matches(state):
                         known.add(agent)
-                        yield pb.WatchAgentsResponse(agent=convert.agent(state, self._core.reader.head))
+                        yield pb.WatchAgentsResponse(agent=await self._now(agent))
                     elif agent in known:
                         known.discard(agent)
                         yield pb.WatchAgentsResponse(gone=agent)
@@ -245,7 +234,7 @@ class AgentService:
 
     async def WaitAgent(self, request: pb.WaitAgentRequest, call: Call) -> pb.WaitAgentResponse:
         """Wait until it has ended, or for another state."""
-        wanted = {convert.STATE_WORDS.get(state, "") for state in request.states} or set(convert.ENDED)
+        wanted = convert.states_in(request.states)
         agent = self._core.agents.resolve(request.agent)
         wake = asyncio.Event()
 
@@ -262,7 +251,7 @@ class AgentService:
                 if word in wanted:
                     return pb.WaitAgentResponse(agent=message)
                 if word in convert.ENDED:
-                    raise Invalid(("states", f"agent {message.name} has ended ({word}) and will not get there"))
+                    raise AgentEnded(message.name, word)
                 await wake.wait()
         finally:
             stop()

@@ -45,5 +45,7 @@ class ApprovalService:
         """Answer one."""
         approval = self._core.agents.resolve_approval(request.approval)
         caller = call.caller(convert.request_id_in(request.request_id), request)
-        state = await self._core.agents.answer(approval, caller, approve=request.approve, note=request.note)
+        state = await self._core.agents.answer(
+            approval, caller, approve=request.approve, note=convert.note_in(request.note)
+        )
         return pb.AnswerApprovalResponse(approval=convert.approval(state))

@@ -48,8 +48,8 @@ class DaemonService:
 
     async def Shutdown(self, request: pb.ShutdownRequest, call: Call) -> pb.ShutdownResponse:
         """Stop in order, after this answer."""
-        if request.timeout_s < 0:
-            raise Invalid(("timeout_s", "is negative"))
+        if not 0 <= request.timeout_s <= 86_400:
+            raise Invalid(("timeout_s", "must lie between 0 and 86400"))
         kept, stopping = self._operator.shutdown(
             stop_agents=request.mode == pb.SHUTDOWN_MODE_STOP_AGENTS,
             timeout_s=request.timeout_s or 30,
@@ -59,6 +59,8 @@ class DaemonService:
 
     async def WatchStatus(self, request: pb.WatchStatusRequest, call: Call) -> AsyncIterator[pb.WatchStatusResponse]:
         """The status, and again whenever it changes."""
+        if not 0 <= request.min_interval_s <= 86_400:
+            raise Invalid(("min_interval_s", "must lie between 0 and 86400"))
         interval_s = max(0.05, request.min_interval_s or 1.0)
         last: bytes | None = None
         while True:
