@@ -5,12 +5,14 @@ output without a line end. Following ends when the agent has ended and everythin
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+import contextlib
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
 from kaged.api.v1 import agent_service_pb2 as pb
 from kaged.api.v1 import event_pb2, fact_pb2
+from kaged.domain.errors import Invalid
 from kaged.rpc.convert import timestamp
 from kaged.runtime.core import Core
 from kaged.store.feed import Batch
@@ -19,8 +21,10 @@ from kaged.store.selection import Selection, select
 from kaged.store.views import agent_stream
 
 _MAX_LINE: Final = 1 << 20
-_PAGE: Final = 64
+_PAGE: Final = 16  # chunks of at most 64 KiB
 _ANSWER_BYTES: Final = 1 << 20
+_LINE_BYTES: Final = 96  # about what a line costs beside its text
+_LARGE_BYTES: Final = 64 << 10  # more is split in a thread
 _HEARTBEAT_S: Final = 3600.0
 
 
@@ -77,18 +81,43 @@ class _Lines:
     """All streams of a request."""
 
     request: pb.StreamLogsRequest
+    skip: int = 0  # so many lines are left out before the first is told
     splitters: dict[tuple[str, int], _Splitter] = field(default_factory=dict)
+    ended: bool = False  # as of the last event
+
+    def answers(self, joined: bytes, *, final: bool = False) -> list[bytes]:
+        """What to send for some events. In a thread when there are many."""
+        return list(_in_messages(self._skipped(self._lines(joined, final=final))))
+
+    def _skipped(self, lines: Iterator[pb.LogLine]) -> Iterator[pb.LogLine]:
+        for line in lines:
+            if self.skip:
+                self.skip -= 1
+            else:
+                yield line
+
+    def _lines(self, joined: bytes, *, final: bool) -> Iterator[pb.LogLine]:
+        for event in _events(joined):
+            yield from self.feed(event)
+        if final:
+            yield from self.finish()
 
     def feed(self, event: event_pb2.Event) -> Iterator[pb.LogLine]:
-        if event.meta.type == "run.ended":
-            for (run, _), ended in self.splitters.items():
-                if run == event.meta.run:
-                    yield from ended.finish()
-            return
-        if event.meta.type != "output.chunk":
-            return
+        match event.meta.type:
+            case "agent.ended":
+                self.ended = True
+            case "run.wanted":
+                self.ended = False
+            case "run.ended":
+                for (run, _), over in self.splitters.items():
+                    if run == event.meta.run:
+                        yield from over.finish()
+            case "output.chunk":
+                yield from self._chunk(event)
+
+    def _chunk(self, event: event_pb2.Event) -> Iterator[pb.LogLine]:
         chunk, request = event.meta.fact.output_chunk, self.request
-        if (request.run and chunk.run != request.run) or (request.channel and chunk.channel != request.channel):
+        if not _wanted(event, request):
             return
         data, offset = event.body.output, chunk.offset
         if offset < request.from_offset:
@@ -110,47 +139,60 @@ class _Lines:
             yield from each.finish()
 
 
-async def stream_logs(core: Core, agent: str, request: pb.StreamLogsRequest) -> AsyncIterator[pb.StreamLogsResponse]:
-    """Answers for one request."""
+async def stream_logs(core: Core, agent: str, request: pb.StreamLogsRequest) -> AsyncGenerator[bytes, None]:
+    """Answers for one request, as bytes. Raises Invalid for a run that is not the agent's."""
+    await _check(core, agent, request)
     stream = agent_stream(agent)
-    text = f'stream = "{stream}/output" OR (stream = "{stream}" AND (type = "run.ended" OR type = "agent.ended"))'
-    selection = select(text, now_us=0)
+    kinds = 'type = "run.wanted" OR type = "run.ended" OR type = "agent.ended"'
+    selection = select(f'stream = "{stream}/output" OR (stream = "{stream}" AND ({kinds}))', now_us=0)
     head = core.reader.head
     after = 0
-    skip = 0
-    if request.HasField("tail_lines"):
-        after, skip = await asyncio.to_thread(_tail_start, core, selection, request, head)
     lines = _Lines(request)
-    ended = False
-    while after < head:
+    if request.HasField("tail_lines"):
+        after, lines.skip = await asyncio.to_thread(_tail_start, core, selection, request, head)
+    done = after >= head
+    while not done:
         page = await asyncio.to_thread(core.reader.page, selection, after, head, _PAGE)
-        found: list[pb.LogLine] = []
-        for event in _events(b"".join(page.frames)):
-            ended = event.meta.type == "agent.ended" or (ended and event.meta.type != "output.chunk")
-            found += lines.feed(event)
-        if skip:
-            found, skip = found[skip:], max(0, skip - len(found))
-        for answer in _answers(found):
+        for answer in await asyncio.to_thread(lines.answers, b"".join(page.frames)):
             yield answer
-        if page.done:
-            break
-        after = page.reached
-    state = core.world.agent(agent)
-    if request.follow and state is not None and state.phase != "ended":
-        async for message in core.feed.subscribe(selection, head, max_batch=_PAGE, heartbeat_s=_HEARTBEAT_S):
-            if not isinstance(message, Batch):
-                continue
-            found = []
-            over = False
-            for event in _events(message.joined):
-                found += lines.feed(event)
-                over = over or event.meta.type == "agent.ended"
-            for answer in _answers(found):
-                yield answer
-            if over:
-                break
-    for answer in _answers(list(lines.finish())):
+        done, after = page.done, page.reached
+    ended = lines.ended
+    if request.follow and not ended:
+        # From the same place on: what has ended since is told here.
+        following = core.feed.subscribe(selection, head, max_batch=_PAGE, heartbeat_s=_HEARTBEAT_S)
+        async with contextlib.aclosing(following):
+            async for message in following:
+                if isinstance(message, Batch):
+                    large = len(message.joined) > _LARGE_BYTES
+                    answers = (
+                        await asyncio.to_thread(lines.answers, message.joined)
+                        if large
+                        else lines.answers(message.joined)
+                    )
+                    for answer in answers:
+                        yield answer
+                    if lines.ended:
+                        break
+    for answer in lines.answers(b"", final=True):
         yield answer
+
+
+async def _check(core: Core, agent: str, request: pb.StreamLogsRequest) -> None:
+    if request.channel not in fact_pb2.OutputChannel.values():
+        raise Invalid(("channel", f"{request.channel} is not known"))
+    if request.from_offset and not (request.run and request.channel):
+        raise Invalid(("from_offset", "is a place in one stream of one run: give `run` and `channel`"))
+    if not request.run:
+        return
+    state = core.world.agent(agent)
+    if state is None:
+        found = await asyncio.to_thread(core.views.agent, agent)
+        state = found[0] if found is not None else None
+    last = state.run.attempt if state is not None and state.run is not None else 0
+    number = request.run.removeprefix(f"{agent}.")
+    known = len(number) < 10 and number.isdecimal() and 1 <= int(number) <= last
+    if not known or request.run != f"{agent}.{int(number)}":
+        raise Invalid(("run", f"{request.run[:100]!r} is not a run of this agent; its last is {agent}.{last}"))
 
 
 def _events(joined: bytes) -> Iterator[event_pb2.Event]:
@@ -159,23 +201,22 @@ def _events(joined: bytes) -> Iterator[event_pb2.Event]:
         yield event_pb2.Event.FromString(framed[start:])
 
 
-def _answers(lines: list[pb.LogLine]) -> Iterator[pb.StreamLogsResponse]:
+def _in_messages(lines: Iterable[pb.LogLine]) -> Iterator[bytes]:
     batch: list[pb.LogLine] = []
     size = 0
     for line in lines:
         batch.append(line)
-        size += len(line.data)
+        size += len(line.data) + _LINE_BYTES
         if size >= _ANSWER_BYTES:
-            yield pb.StreamLogsResponse(lines=batch)
+            yield pb.StreamLogsResponse(lines=batch).SerializeToString()
             batch, size = [], 0
     if batch:
-        yield pb.StreamLogsResponse(lines=batch)
+        yield pb.StreamLogsResponse(lines=batch).SerializeToString()
 
 
 def _tail_start(core: Core, selection: Selection, request: pb.StreamLogsRequest, head: int) -> tuple[int, int]:
     """In a thread: where to begin for the last so many lines, and how many lines from there to leave out."""
     wanted, up_to, count = request.tail_lines, head, 0
-    lines = _Lines(request)
     while up_to > 0:
         page = core.reader.page(selection, 0, up_to, _PAGE, reverse=True)
         for event in _events(b"".join(page.frames)):
@@ -184,9 +225,9 @@ def _tail_start(core: Core, selection: Selection, request: pb.StreamLogsRequest,
         up_to = page.reached - 1
         if page.done or count > wanted:
             break
-    after = max(0, up_to)
+    after = start = max(0, up_to)
+    lines = _Lines(request)
     total = 0
-    start = after
     while start < head:
         page = core.reader.page(selection, start, head, _PAGE)
         for event in _events(b"".join(page.frames)):

@@ -1,6 +1,7 @@
 """AgentService: convert, ask, convert back; and the two streams, watch and logs."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable
 
 from kaged.api.v1 import agent_service_pb2 as pb
@@ -256,8 +257,9 @@ class AgentService:
         finally:
             stop()
 
-    async def StreamLogs(self, request: pb.StreamLogsRequest, call: Call) -> AsyncIterator[pb.StreamLogsResponse]:
+    async def StreamLogs(self, request: pb.StreamLogsRequest, call: Call) -> AsyncIterator[bytes]:
         """Its output by lines."""
         agent = self._core.agents.resolve(request.agent)
-        async for answer in stream_logs(self._core, agent, request):
-            yield answer
+        async with contextlib.aclosing(stream_logs(self._core, agent, request)) as answers:
+            async for answer in answers:
+                yield answer
