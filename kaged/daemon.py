@@ -13,6 +13,7 @@ import os
 import resource
 import shutil
 import signal
+import socket
 from collections.abc import Coroutine
 from dataclasses import fields
 from pathlib import Path
@@ -22,7 +23,7 @@ from kaged import config as configuration
 from kaged.adapters.registry import ADAPTERS
 from kaged.api.v1 import daemon_service_pb2 as pb
 from kaged.config import Config, base_environment
-from kaged.domain.errors import KageError, Unavailable
+from kaged.domain.errors import AlreadyExists, KageError, Unavailable
 from kaged.executors.daemon_lock import DaemonLock
 from kaged.executors.local import install_shim
 from kaged.executors.provider import LocalRuns, ProcSampler, RunWatch
@@ -36,13 +37,14 @@ from kaged.service import ServiceManager
 from kaged.store.journal import Commit, Journal, StoreReadOnly, create_store
 from kaged.store.rocks import RocksStore
 from kaged.store.selection import FIRST_AGENT_ACTOR
+from kaged.store.witness import Witness
 from kaged.version import __version__
 
 API_REVISION: Final = 1
 _RELOADABLE: Final = frozenset(("log_level", "min_free_bytes", "on_stop", "keep_output_s"))
 _TICK_S: Final = 0.25
 _SPACE_EVERY: Final = 4  # ticks
-_CLOSE_S: Final = 2.0
+_CLOSE_S: Final = 0.5  # for calls under way; an idle client that reads nothing makes us wait it out
 EXIT_OK: Final = 0
 EXIT_STORE_FAILED: Final = 74  # EX_IOERR: what reached the disk is unknown
 log = logging.getLogger("kaged")
@@ -55,6 +57,17 @@ class Stopping(Unavailable):
 
     def __init__(self) -> None:
         super().__init__("kaged is stopping", hint="resume from your cursor when it is back", retry_after_s=0.2)
+
+
+class SocketTaken(AlreadyExists):
+    """Another daemon, of another state folder, answers at our socket."""
+
+    reason = "SOCKET_TAKEN"
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"another kaged serves {path}", hint="stop it, or give this one another --socket", socket=str(path)
+        )
 
 
 class Daemon:
@@ -83,6 +96,7 @@ class Daemon:
         config = self._config
         config.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         with DaemonLock(config.lock_file):
+            _free(config.socket, config.agent_socket)
             token = secret_file(config.state_dir / "owner.token")
             key = bytes.fromhex(secret_file(config.state_dir / "agents.key"))
             store = await asyncio.to_thread(self._open_store)
@@ -108,7 +122,9 @@ class Daemon:
         doors = self._doors = Doors(self, owner, AgentGate(key, self._live_run))
         await doors.bind(config.socket, config.agent_socket)
         self._hand_out(token)
-        journal = await asyncio.to_thread(Journal, store, clock_us=self._system.now_us)
+        witness = Witness(config.state_dir / "db")
+        journal = await asyncio.to_thread(Journal, store, clock_us=self._system.now_us, witness=witness.note)
+        witness.confront(journal.durable_seq)  # before anything is appended: an end that was lost is named
         journal.listen(self)
         journal.start()
         core = self._core = self._build(journal, key)
@@ -242,6 +258,8 @@ class Daemon:
             )
             core.journal.refuse_writes(why)
             log.error("read_only free_bytes=%s", free)
+            if self._phase == pb.DAEMON_PHASE_RECOVERING:
+                return  # said after recovery, when there is something to read
             self._set(pb.DAEMON_PHASE_READ_ONLY, why.message)
             self._tell_health(serving=False)
         elif not short and core.journal.refusal is not None and self._phase != pb.DAEMON_PHASE_DRAINING:
@@ -360,6 +378,39 @@ async def _first(*waits: Coroutine[None, None, object]) -> None:
     finally:
         for task in tasks:
             task.cancel()
+
+
+def _free(*paths: Path) -> None:
+    """Make sure that nobody lives at these sockets, and clear away what starts that were killed left beside them.
+
+    Raises SocketTaken. The state folder's lock says nothing about a daemon of another folder at the same socket.
+    """
+    for path in paths:
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.settimeout(1.0)
+            try:
+                probe.connect(str(path))
+            except OSError as error:
+                if isinstance(error, TimeoutError | BlockingIOError):  # somebody is there, but busy
+                    raise SocketTaken(path) from error
+            else:
+                raise SocketTaken(path)
+    ends = {"token", *(path.name[:8] for path in paths)}
+    for folder in {path.parent for path in paths}:
+        for draft in folder.glob(".*.*"):
+            _, pid, end = draft.name.split(".", 2)
+            if pid.isdigit() and end in ends and not _lives(int(pid)):
+                draft.unlink(missing_ok=True)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass
+    return True
 
 
 def _rss_bytes() -> int:

@@ -102,6 +102,7 @@ class Core:
         self.output_bytes = 0
         self._samples = Samples(sampler, system)
         self.runs_started = 0
+        self._unsaid: facts.DaemonStarted | None = None
         self._adapters = adapters
         self._settings = settings
         self._token = token
@@ -124,7 +125,7 @@ class Core:
         alive = sum(1 for keeper in keepers if keeper.adopted_alive.done() and keeper.adopted_alive.result())
         recovered = Recovered(adopted=alive, settled=len(keepers) - alive, after_clean_stop=clean)
         self.resume()
-        started = facts.DaemonStarted(
+        self._unsaid = facts.DaemonStarted(
             version=self._settings.version,
             pid=self._pid,
             boot_id=self.system.boot_id(),
@@ -132,11 +133,15 @@ class Core:
             settled=recovered.settled,
             after_clean_stop=clean,
         )
-        if self.journal.refusal is None:
-            receipt = self.engine.commit([Draft(stream=DAEMON_STREAM, event=started)])
-            if receipt.done is not None:
-                await asyncio.shield(receipt.done)
+        self._say_started()
+        await self.journal.wait_durable(self.journal.accepted_seq)
         return recovered
+
+    def _say_started(self) -> None:
+        """Record the start, once: at the end of recovery or, on a full disk, as soon as there is room."""
+        if self._unsaid is not None and self.journal.refusal is None:
+            self.engine.commit([Draft(stream=DAEMON_STREAM, event=self._unsaid)])
+            self._unsaid = None
 
     def _fold(self) -> None:
         for agent in self.views.live_agents():
@@ -172,6 +177,7 @@ class Core:
 
     def resume(self) -> None:
         """Repeat everything that should be under way: after recovery, and when the disk takes writes again."""
+        self._say_started()
         self.trees.resume()
         for kept in self.world.agents.values():
             if kept.state.phase == "backoff":
