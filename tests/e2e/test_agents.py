@@ -2,11 +2,9 @@
 
 # mypy: disable-error-code="no-untyped-call,no-any-return"
 
-import json
 import os
 import signal
 import sys
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,8 +14,8 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from kaged.api.v1 import agent_service_pb2 as pb
-from kaged.api.v1 import event_pb2, fact_pb2, spec_pb2
-from tests.e2e.api_words import append, head, new_event, raw_call, refused, stream
+from kaged.api.v1 import fact_pb2, spec_pb2
+from tests.e2e.api_words import head, raw_call, refused, stream
 from tests.e2e.daemon_kit import DEADLINE_S, Kaged, eventually
 
 pytestmark = pytest.mark.e2e
@@ -820,7 +818,6 @@ def test_the_events_of_a_life_tell_its_story_in_order(kaged):
     story = [event.meta.type for event in kaged.read(f'agent = "{agent}"')]
     wanted = ["agent.spawned", "run.wanted", "run.started", "run.executed", "output.chunk", "run.ended", "agent.ended"]
     assert [kind for kind in story if kind in wanted] == wanted
-    assert json.dumps(story)  # plain words
 
 
 def test_actors_tell_who_did_what(kaged):
@@ -829,13 +826,3 @@ def test_actors_tell_who_did_what(kaged):
     actors = {event.meta.type: event.actor for event in kaged.read(f'agent = "{agent}"')}
     assert (actors["agent.spawned"], actors["run.ended"]) == (2, 1)
     assert kaged.agent(agent).actor >= 16
-    append(kaged, new_event("x/y"))
-    assert isinstance(event_pb2.Event(), event_pb2.Event)
-
-
-def test_time_passes_between_create_and_update(kaged):
-    agent = _running(kaged)
-    before = time.time()
-    state = kaged.agent(agent)
-    assert state.create_time.ToMicroseconds() <= state.update_time.ToMicroseconds() <= (before + 5) * 1e6
-    kaged.end(agent)
