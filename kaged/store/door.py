@@ -5,6 +5,7 @@
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from struct import Struct
 from typing import Final
 
 from google.protobuf.message import DecodeError
@@ -40,6 +41,10 @@ RESERVED_STREAMS: Final = frozenset(("agents", "trees", "approvals", "daemon", "
 _MAX_TAGS: Final = 32
 _SHAPES: Final = 8192  # some 8 MiB at most; a caller with ever new tags only loses the short cut
 _SHAPE_BYTES: Final = 512
+_OPENINGS: Final = 4096
+_OPENING_BYTES: Final = 128
+_OPENING_OF_BYTES: Final = MAX_EVENT_BYTES // 2  # with the meta of any known shape still within the limit
+_TIME: Final = Struct("<Q")
 
 _CUSTOM_TAG: Final = 0x0A
 # Wire types of the known fields. Some parsers (protobufjs) trust the number alone and would misread another type.
@@ -88,35 +93,58 @@ class Door:
     def __init__(self, new_id: Callable[[], bytes]) -> None:
         self._new_id = new_id
         self._shapes: dict[bytes, Shape] = {}
+        self._openings: dict[int, bytes] = {}  # by the length of the whole body field
 
     def admit(self, raws: Iterable[bytes], now_us: int) -> list[Entry]:
         """`NewEvent`s as entries without a position, in order. Raises Invalid, Denied, TooMuch."""
-        limit = latest_id_time(now_us)
-        shapes = self._shapes
+        latest = latest_id_time(now_us) + b"\xff" * 10
+        shapes, openings = self._shapes, self._openings
         admitted = []
         for raw in raws:
-            if len(raw) > MAX_EVENT_BYTES:
-                raise EventTooLarge(len(raw))
-            meta, body = new_event_parts(raw)
-            if body is not EMPTY_BODY:
-                _check_custom(body)
-            content = meta[2:] if meta[1] < 0x80 else field_content(meta)
-            at = _time_offset(content)
-            shape = shapes.get(content[18:at] + content[at + 9 :]) if at else None
-            occurred_us = int.from_bytes(content[at + 1 : at + 9], "little")
-            if shape is None or not occurred_us:
-                admitted.append(self._parse(meta, content, at, body, now_us))
+            # The short cut. What is looked up is the whole meta but its id and its time, and the whole body but its
+            # data and with its length; so whatever bytes are found were judged before, and nothing else is parsed.
+            try:
+                size = raw[1]
+                start = 2
+                if size > 0x7F:
+                    size, start = size & 0x7F | raw[2] << 7, 3
+                end = start + size
+                at = start + 22 + raw[start + 19]
+                at += raw[at - 1]
+                shape = shapes.get(raw[: start + 2] + raw[start + 18 : at + 1] + raw[at + 9 : end])
+                opening = openings.get(len(raw) - end)
+            except IndexError:
+                shape = opening = None
+            if shape is None or opening is None or not raw.startswith(opening, end):
+                admitted.append(self._judge(raw, now_us))
+                continue
+            occurred_us: int = _TIME.unpack_from(raw, at + 1)[0]
+            if not occurred_us:
+                admitted.append(self._judge(raw, now_us))
                 continue
             entry = Entry()
-            entry.id = event_id = content[2:18]
-            if event_id[6] >> 4 != 7 or event_id[8] >> 6 != 2 or event_id[:6] > limit:
+            entry.id = event_id = raw[start + 2 : start + 18]
+            if event_id[6] & 0xF0 != 0x70 or event_id[8] & 0xC0 != 0x80 or event_id > latest:
                 check_id(event_id, now_us)
-            entry.meta = meta
-            entry.body = body
+            entry.meta = raw[:end]
+            entry.body = raw[end:]
             entry.occurred_us = occurred_us
             entry.shape = shape
             admitted.append(entry)
         return admitted
+
+    def _judge(self, raw: bytes, now_us: int) -> Entry:
+        if len(raw) > MAX_EVENT_BYTES:
+            raise EventTooLarge(len(raw))
+        meta, body = new_event_parts(raw)
+        if body is not EMPTY_BODY:
+            opening = _check_custom(body)
+            if 0 < opening <= _OPENING_BYTES and len(body) <= _OPENING_OF_BYTES:
+                if len(self._openings) >= _OPENINGS:
+                    self._openings.clear()
+                self._openings[len(body)] = body[:opening]
+        content = meta[2:] if meta[1] < 0x80 else field_content(meta)
+        return self._parse(meta, content, _time_offset(content), body, now_us)
 
     def _parse(self, meta: bytes, content: bytes, at: int, body: bytes, now_us: int) -> Entry:
         try:
@@ -128,9 +156,11 @@ class Door:
         parsed.DiscardUnknownFields()
         once = parsed.SerializeToString() == content or _check_meta(content)
         # The short cut may take id and time from their places only when no later field says otherwise.
+        start = len(meta) - len(content)
         known = (
             at
             and once
+            and start <= 3
             and len(content) <= _SHAPE_BYTES
             and parsed.id == content[2:18]
             and 0 != parsed.occurred_us == int.from_bytes(content[at + 1 : at + 9], "little")
@@ -148,7 +178,7 @@ class Door:
         if known:
             if len(self._shapes) >= _SHAPES:
                 self._shapes.clear()
-            self._shapes[content[18:at] + content[at + 9 :]] = entry.shape
+            self._shapes[meta[: start + 2] + content[18 : at + 1] + content[at + 9 :]] = entry.shape
         return entry
 
 
@@ -187,13 +217,17 @@ def _judged(path: str, content: bytes, wires: dict[int, int]) -> Iterator[tuple[
         raise Invalid((path, f"not a message that every client can read: {error}")) from None
 
 
-def _check_custom(body: bytes) -> None:
+def _check_custom(body: bytes) -> int:
+    """Judge a body; the offset of its data when it is as all encoders write it, else 0. Raises Invalid.
+
+    A body of the same length with the same bytes before that offset is as good: no byte of the data counts.
+    """
     # Body field: tag, length, then `custom` alone: tag, length, to the last byte; in it the fields in their order,
     # in ASCII. That is what nearly all bodies are; anything else is looked at with more care.
     end = len(body)
     at = 2 if body[1] < 0x80 else 3 if body[2] < 0x80 else read_varint(body, 1)[1]
     if at == end:
-        return
+        return 0
     try:
         alone = field_end(body, at, _CUSTOM_TAG) == end
     except ValueError:
@@ -208,8 +242,10 @@ def _check_custom(body: bytes) -> None:
                 if not body[at - size : at].isascii():
                     break
         else:
-            if at == end or field_end(body, at, 0x1A) == end:
-                return
+            if at == end:
+                return end
+            if field_end(body, at, 0x1A) == end:
+                return read_varint(body, at + 1)[1]
     except (IndexError, ValueError):
         pass
     content = body[start:]
@@ -219,6 +255,7 @@ def _check_custom(body: bytes) -> None:
         raise Invalid(("events.body.custom", "not a valid message (is every text UTF-8?)")) from None
     for _ in _judged("events.body.custom", content, _CUSTOM_WIRES):
         pass
+    return 0
 
 
 def _check_words(parsed: event_pb2.Meta) -> None:

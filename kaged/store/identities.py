@@ -6,12 +6,13 @@ their 256 ms bucket; a few buckets are kept, so a bulk load of old ids stays qui
 """
 
 from collections import OrderedDict
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from kaged.domain.errors import Invalid
 from kaged.store.keys import id_bucket, segment_start
 from kaged.store.keyvalue import KeyValue
-from kaged.store.segments import ID_ROW_BYTES
+from kaged.store.segments import ID_ROW_BYTES, Entry
 
 _WINDOW_IDS: Final = 65_536  # some 12 MiB when full; only a daemon under load fills it
 _CACHED_BUCKETS: Final = 16
@@ -53,14 +54,34 @@ class Identities:
             return 0
         return self._stored(bucket).get(event_id, 0)
 
-    def add(self, event_id: bytes, seq: int) -> None:
-        """Remember an id that was just accepted."""
-        bucket = id_bucket(event_id)
-        held = self._window.get(bucket)
-        if held is None:
-            held = self._window[bucket] = {}
-        held[event_id] = seq
-        self._count += 1
+    def all_new(self, entries: Sequence[Entry]) -> bool:
+        """Whether no id of these is stored or accepted; whether they differ among themselves is not looked at."""
+        floor, of_bucket = self._floor, b""
+        held: dict[bytes, int] | None = None
+        for entry in entries:
+            event_id = entry.id
+            if event_id[:5] != of_bucket:  # neighbours nearly always share one
+                of_bucket = event_id[:5]
+                bucket = id_bucket(event_id)
+                held = self._window.get(bucket)
+            if held is not None and event_id in held:
+                return False
+            if bucket < floor and event_id in self._stored(bucket):
+                return False
+        return True
+
+    def add(self, entries: Iterable[Entry]) -> None:
+        """Remember ids of events that were just accepted."""
+        window, of_bucket, count = self._window, b"", 0
+        held: dict[bytes, int] = {}
+        for entry in entries:
+            event_id = entry.id
+            if event_id[:5] != of_bucket:
+                of_bucket = event_id[:5]
+                held = window.setdefault(id_bucket(event_id), {})
+            held[event_id] = entry.seq
+            count += 1
+        self._count += count
 
     def sealed(self, up_to_seq: int) -> None:
         """Everything up to here is in the family now: the window may shrink to its bound, oldest ids first."""

@@ -169,7 +169,7 @@ class Journal:
         self.last_recorded_us = 0
         for entry in tail:
             self._heads[entry.shape.stream] = entry.revision
-            self.identities.add(entry.id, entry.seq)
+        self.identities.add(tail)
         self._builder.extend(tail)
         if last:
             self.last_recorded_us = reread(last[0][1]).recorded_us
@@ -286,7 +286,6 @@ class Journal:
         now = self.last_recorded_us = max(self.last_recorded_us, recorded_us or self._clock_us())
         seq = self.accepted_seq
         heads = self._heads
-        add_id = self.identities.add
         for entry in entries:
             seq += 1
             stream = entry.shape.stream
@@ -297,7 +296,7 @@ class Journal:
             entry.recorded_us = now
             entry.revision = revision
             entry.actor = actor
-            add_id(entry.id, seq)
+        self.identities.add(entries)
         self.accepted_seq = seq
         pending = self._pending
         pending.entries += entries

@@ -158,5 +158,8 @@ class SegmentBuilder:
         for (kind, text), offsets in terms.items():
             batch.put("index", index_row(term(kind, text), segment), encode_postings(sorted(offsets)))
         self._ids.sort()
+        if id_bucket(self._ids[0]) == id_bucket(self._ids[-1]):  # a busy segment: no need to look between
+            batch.put("ids", id_row(id_bucket(self._ids[0]), segment), b"".join(self._ids))
+            return
         for bucket, ids in groupby(self._ids, key=id_bucket):
             batch.put("ids", id_row(bucket, segment), b"".join(ids))
