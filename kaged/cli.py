@@ -1,7 +1,7 @@
 """`kaged`: flags, exit codes, nothing else.
 
-Exit codes: 0 stopped in order, 2 usage or configuration, 70 a bug, 74 the disk or the store failed, 75 another kaged
-has this state folder.
+Exit codes: 0 stopped in order (fsck: no fault found), 1 fsck found faults, 2 usage or configuration, 70 a bug, 74 the
+disk or the store failed, 75 another kaged has this state folder.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from kaged import config as configuration
 from kaged import logs
 from kaged.daemon import Daemon
 from kaged.domain.errors import AlreadyExists, Broken, Invalid, KageError, Refusal
-from kaged.offline import run_reindex
+from kaged.offline import run_fsck, run_reindex
 from kaged.store.keyvalue import StoreBusy
 from kaged.version import __version__
 
@@ -42,6 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         if arguments.verb == "reindex":
             return run_reindex(config, print)
+        if arguments.verb == "fsck":
+            return run_fsck(config, print)
         logs.set_up(config.log_level, config.log_format, under_journal=bool(os.environ.get("JOURNAL_STREAM")))
         return asyncio.run(Daemon(config, dict(os.environ)).run())
     except KageError as error:
@@ -80,9 +82,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "verb",
         nargs="?",
-        choices=("serve", "reindex"),
+        choices=("serve", "fsck", "reindex"),
         default="serve",
-        help="serve (default); reindex: rebuild everything derived from the events, while no daemon runs",
+        help="serve (default); while no daemon runs: fsck checks the whole store and changes nothing, "
+        "reindex rebuilds everything derived from the events",
     )
     parser.add_argument("--version", action="version", version=f"kaged {__version__}")
     return parser

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final, cast
 
 from rocksdict import (
+    AccessType,
     BlockBasedOptions,
     BottommostLevelCompaction,
     Cache,
@@ -67,15 +68,18 @@ class RocksStore:
     """An open RocksDB. The constructor holds the GIL for some 15 ms, longer after a kill: call it off the loop.
 
     Raises StoreBusy when another process has it, StoreCorrupt when its files are damaged (nothing is repaired
-    or deleted), DiskFull, StoreFailed.
+    or deleted), DiskFull, StoreFailed. `read_only`: changes no file, also not the log that a kill left behind.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
         _refuse_headless(path)
         cache = Cache(_BLOCK_CACHE_BYTES)
         families: dict[str, Options] = {family: _family_options(family, cache) for family in _RAW_FAMILIES}
         try:
-            self._db: Rdict | None = Rdict(str(path), options=_database_options(cache), column_families=families)
+            access = AccessType.read_only(False) if read_only else AccessType.read_write()
+            self._db: Rdict | None = Rdict(
+                str(path), options=_database_options(cache), column_families=families, access_type=access
+            )
             self._families: dict[Family, Rdict] = {
                 family: self._db.get_column_family(family) for family in _RAW_FAMILIES
             }
