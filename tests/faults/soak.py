@@ -83,16 +83,17 @@ class Figures:
 class Line:
     """One thread's way to a daemon that keeps dying: repeats a call until somebody has answered it."""
 
-    def __init__(self, soak: "Soak") -> None:
-        self._soak = soak
+    def __init__(self, kaged: Kaged, up: threading.Event) -> None:
+        self._kaged = kaged
+        self._up = up
         self._channel: grpc.Channel | None = None
 
     def stub(self, service: Callable[[grpc.Channel], Any]) -> Any:
         """A stub on this thread's channel, once the daemon serves."""
-        self._soak.up.wait(60.0)
+        self._up.wait(60.0)
         if self._channel is None:
-            self._channel = self._soak.kaged.connect()
-        return service(self._soak.kaged.owned(self._channel))
+            self._channel = self._kaged.connect()
+        return service(self._kaged.owned(self._channel))
 
     def reset(self) -> None:
         """The daemon died."""
@@ -196,7 +197,7 @@ class Soak:
 
     def _look_for_orphans(self) -> None:
         """A process without a live run, or a live run without a process, that stays so."""
-        line, doubts = Line(self), None
+        line, doubts = Line(self.kaged, self.up), None
         limit = time.monotonic() + 8.0
         while doubts != [] and time.monotonic() < limit:
             listed = {
@@ -224,7 +225,7 @@ class Soak:
     # --- what clients do ---------------------------------------------------------------------------------------
 
     def _spawn(self) -> None:
-        line, chance = Line(self), random.Random(f"{self._seed} {threading.get_ident()}")
+        line, chance = Line(self.kaged, self.up), random.Random(f"{self._seed} {threading.get_ident()}")
         while self._spawning.is_set():
             with self._lock:
                 if len(self._plan) - len(self._ended) >= self._agents:
@@ -276,7 +277,7 @@ class Soak:
 
     def _talk(self, planned: Planned) -> None:
         """Send an echo its lines, each once, whatever dies in between."""
-        line, chance = Line(self), random.Random(planned.seed)
+        line, chance = Line(self.kaged, self.up), random.Random(planned.seed)
         count = chance.randrange(1, 9)
         for number in range(count):
             size = chance.choice((1, 10, 1000, 20_000, 200_000))
@@ -291,7 +292,7 @@ class Soak:
         line.reset()
 
     def _stop(self, planned: Planned) -> None:
-        line, chance = Line(self), random.Random(planned.seed)
+        line, chance = Line(self.kaged, self.up), random.Random(planned.seed)
         time.sleep(chance.uniform(0.3, 3.0))
         request = agent_service_pb2.StopAgentRequest(
             agent=planned.agent, grace_s=5.0, request_id=f"{planned.agent}-stop"
@@ -302,7 +303,7 @@ class Soak:
         line.reset()
 
     def _answer(self) -> None:
-        line, chance = Line(self), random.Random(self._seed + 1)
+        line, chance = Line(self.kaged, self.up), random.Random(self._seed + 1)
         service = approval_service_pb2_grpc.ApprovalServiceStub
         given: set[str] = set()
         while not self._over.is_set():
@@ -326,7 +327,7 @@ class Soak:
 
     def _append(self) -> None:
         """Events of a client: what was answered is where the answer said."""
-        line, number = Line(self), 0
+        line, number = Line(self.kaged, self.up), 0
         while self._spawning.is_set():
             names = [f"{number}.{index}" for index in range(5)]
             events = [
@@ -353,7 +354,7 @@ class Soak:
 
     def _repeat(self) -> None:
         """Ask again what was answered before: the answer must be the same, and nothing may happen twice."""
-        line, chance = Line(self), random.Random(self._seed + 2)
+        line, chance = Line(self.kaged, self.up), random.Random(self._seed + 2)
         while not self._over.is_set():
             time.sleep(0.02)
             with self._lock:
@@ -375,7 +376,7 @@ class Soak:
 
     def _subscribe(self) -> None:
         """Follow everything by cursor through all deaths."""
-        line = Line(self)
+        line = Line(self.kaged, self.up)
         while not self._over.is_set():
             request = event_service_pb2.SubscribeEventsRequest(after_seq=len(self._seen), heartbeat_s=0.3)
             try:
