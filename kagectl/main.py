@@ -27,6 +27,8 @@ _SECTIONS = {
         "daemon": Entry(f"{_COMMANDS}.daemon:daemon", "kaged itself."),
     },
     "This program": {
+        "fsck": Entry(f"{_COMMANDS}.offline:fsck", "Check the whole store while no daemon runs."),
+        "reindex": Entry(f"{_COMMANDS}.offline:reindex", "Make what is derived from the events again."),
         "version": Entry(f"{_COMMANDS}.version:version", "Releases of kagectl and kaged."),
         "completion": Entry(f"{_COMMANDS}.completion:completion", "Completion for bash, zsh or fish."),
     },
