@@ -8,9 +8,10 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import chain
 
 from kaged.api.v1 import event_pb2
-from kaged.domain.errors import AlreadyExists, Denied, Invalid, TooMuch
+from kaged.domain.errors import AlreadyExists, Denied, Invalid, KageError, TooMuch
 from kaged.runtime.engine import OWNER, Caller, Engine, Receipt
 from kaged.runtime.system import System
 from kaged.store.door import Door
@@ -74,6 +75,15 @@ class Accepted:
     plain: bool  # every event is new, so their seqs are consecutive
 
 
+@dataclass(slots=True)
+class Run:
+    """Events that were taken one after the other: await `done`, then they stand from `first_seq` to `last_seq`."""
+
+    first_seq: int
+    last_seq: int
+    done: "asyncio.Future[None]"
+
+
 class Appends:
     """See the module. Used on the event loop only."""
 
@@ -87,16 +97,36 @@ class Appends:
     def try_append(self, raws: Sequence[bytes], checks: Sequence[Check], actor: int) -> Accepted | None:
         """The hot path; None when an id was seen before: then `append`. Raises what is wrong with the group."""
         entries = self._admit(raws, actor)
-        find = self._journal.identities.find
-        for entry in entries:
-            if find(entry.id):
-                return None
-        if len(entries) > 1 and len({entry.id for entry in entries}) != len(entries):
+        if not self._all_new(entries):
             return None
         if checks:
             self._check(checks)
         done = self._journal.accept(entries, actor)
         return Accepted([Placed(entry.seq, entry.revision) for entry in entries], done, plain=True)
+
+    def try_append_plain(self, groups: Sequence[Sequence[bytes]], actor: int) -> Run | None:
+        """Many groups without checks at once; None, and nothing done, unless all are flawless and all ids are new.
+
+        One batch of the journal holds them all, so each is atomic. Then take them one by one, to see what is wrong.
+        """
+        if max(map(len, groups), default=0) > MAX_EVENTS or not all(groups):
+            return None
+        raws = groups[0] if len(groups) == 1 else list(chain.from_iterable(groups))
+        try:
+            entries = self._door.admit(raws, self._system.now_us())
+            if actor != OWNER:
+                self._check_agent(entries, actor)
+            if not entries or not self._all_new(entries):
+                return None
+            done = self._journal.accept(entries, actor)
+        except KageError:
+            return None
+        return Run(entries[0].seq, entries[-1].seq, done)
+
+    def _all_new(self, entries: Sequence[Entry]) -> bool:
+        if not self._journal.identities.all_new(entries):
+            return False
+        return len(entries) == 1 or len({entry.id for entry in entries}) == len(entries)
 
     async def append(self, raws: Sequence[bytes], checks: Sequence[Check], actor: int) -> Accepted:
         """One group, whatever its ids. Checks count only when something of it is new."""

@@ -13,6 +13,7 @@ from kaged.domain.errors import Invalid, Refusal
 from kaged.domain.paging import Argument, parse_page_size, read_page_token, write_page_token
 from kaged.rpc.convert import microseconds, request_id_in, timestamp
 from kaged.rpc.methods import Call, raw_request
+from kaged.rpc.plain_groups import plain_groups
 from kaged.rpc.status import to_failure
 from kaged.runtime.appends import Accepted, Appends, Check
 from kaged.runtime.core import Core
@@ -81,6 +82,12 @@ class EventService:
         await waiting.put(None)
 
     async def _groups(self, request: bytes, actor: int) -> "_Answer":
+        plain = plain_groups(request)
+        if plain is not None and plain[1]:
+            taken = self._appends.try_append_plain(plain[1], actor)
+            if taken is not None:
+                told = pb.AppendStreamResponse(batch=plain[0], first_seq=taken.first_seq, last_seq=taken.last_seq)
+                return told.SerializeToString(), taken.done
         batch, first, last, index = 0, 0, 0, 0
         done: asyncio.Future[None] | None = None
         exceptions: list[pb.GroupResult] = []
