@@ -39,8 +39,7 @@ async def tell(kind: str) -> int:
         known = ", ".join(KINDS)
         screen.note(str(error) if isinstance(error, Missing) else f"AGENT is one of: {known}")
         return 2
-    # Short on purpose: a socket's path has 107 bytes at most.
-    folder = Path(tempfile.mkdtemp(prefix="kage-demo-"))
+    folder = _throw_away()
     story = Story(kind, folder, screen)
     begun = time.monotonic()
     try:
@@ -228,6 +227,12 @@ def _close(screen: Screen, verdict: Verdict, took: str) -> int:
         screen.note(f"WRONG: {complaint}")
     screen.title(f"{'nothing was lost' if not verdict.wrong else 'the demo failed'} ({took})")
     return 1 if verdict.wrong else 0
+
+
+def _throw_away() -> Path:
+    """A new folder with a short name: the path of a socket has 107 bytes at most."""
+    usual = Path(tempfile.gettempdir())
+    return Path(tempfile.mkdtemp(prefix="kage-demo-", dir=usual if len(os.fsencode(usual)) < 50 else "/tmp"))
 
 
 def _answered(approval: str) -> Callable[[Seen], bool]:

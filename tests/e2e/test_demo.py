@@ -8,7 +8,8 @@ import os
 import stat
 import subprocess
 import sys
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,13 @@ say("done")
 """
 
 
+@pytest.fixture
+def short_tmp() -> Iterator[Path]:
+    """A folder whose path leaves room for that of a socket."""
+    with tempfile.TemporaryDirectory(prefix="kd-", dir="/tmp") as name:
+        yield Path(name)
+
+
 def _demo(tmp_path: Path, **settings: str) -> "subprocess.CompletedProcess[str]":
     environment: Mapping[str, str] = {**os.environ, "TMPDIR": str(tmp_path), "AGENT": "", "KEEP": "", **settings}
     command = [sys.executable, "-m", "tests.demo"]
@@ -53,13 +61,13 @@ def _demo(tmp_path: Path, **settings: str) -> "subprocess.CompletedProcess[str]"
     )
 
 
-def test_the_demo_succeeds_and_leaves_nothing_behind(tmp_path: Path) -> None:
-    done = _demo(tmp_path)
+def test_the_demo_succeeds_and_leaves_nothing_behind(short_tmp: Path) -> None:
+    done = _demo(short_tmp)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "adopted 3 running agents" in done.stdout
     assert "nothing was lost" in done.stdout
     assert "WRONG" not in done.stdout
-    assert list(tmp_path.iterdir()) == []
+    assert list(short_tmp.iterdir()) == []
 
 
 def test_an_installed_agent_is_used_when_asked_for(tmp_path: Path) -> None:
