@@ -129,7 +129,11 @@ def test_an_id_and_a_time_are_made_when_they_are_missing(kaged):
     assert 0 < event.meta.occurred_us <= event.recorded_us
 
 
-@pytest.mark.parametrize("bad", [b"short", bytes(16), uuid7()[:6] + b"\x40" + uuid7()[7:], uuid7(ahead_s=3600)])
+@pytest.mark.parametrize(
+    "bad",
+    [b"short", bytes(16), uuid7()[:6] + b"\x40" + uuid7()[7:], uuid7(ahead_s=3600)],
+    ids=("too short", "of zeros", "version 4", "an hour ahead"),  # each worker must collect the same names
+)
 def test_an_id_that_is_no_uuid_7_or_too_far_ahead_is_refused(kaged, bad):
     found = refused(lambda: append(kaged, new_event("g/x", event_id=bad)))
     assert found.code is grpc.StatusCode.INVALID_ARGUMENT
