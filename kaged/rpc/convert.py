@@ -162,6 +162,8 @@ def agent(state: AgentState, as_of_seq: int, *, sizes: tuple[int, int] = (0, 0))
 def _waiting_for(state: AgentState) -> str:
     if state.phase == "backoff":
         return "backoff"
+    if state.phase == "idle" and state.supervisor:
+        return "supervisor"
     return "approval" if state.word == "waiting" else ""
 
 

@@ -1,5 +1,6 @@
 """Supervision trees between messages and the domain. The machine's own validation gives the rest of the refusals."""
 
+from collections.abc import Container
 from typing import Final
 
 from kaged.api.v1 import spec_pb2
@@ -7,6 +8,7 @@ from kaged.api.v1 import supervisor_service_pb2 as pb
 from kaged.domain.errors import Invalid
 from kaged.domain.machines import tree as trees
 from kaged.domain.machines.tree.spec import Shutdown
+from kaged.domain.spec import Violation
 from kaged.rpc import convert
 from kaged.runtime.trees import LeafSpec
 from kaged.store import wire_spec
@@ -26,54 +28,79 @@ _AUTO: Final = {
 }
 _AUTO_NUMBERS: Final = {word: number for number, word in _AUTO.items()}
 _DEPTH: Final = 16
+_LEAVES: Final = 2000  # a tree is applied in one commit
 
 
 def spec_in(tree: str, message: pb.SupervisorSpec) -> tuple[trees.SupervisorSpec, list[LeafSpec]]:
-    """A tree's spec and its leaves, in order. Raises Invalid."""
-    leaves: list[LeafSpec] = []
-    spec = _supervisor(tree, message, "", pb.ChildSpec(), leaves, depth=0)
-    return spec, leaves
+    """A tree's spec and its leaves, in order. Raises Invalid with everything that is wrong."""
+    reading = _Reading()
+    spec = reading.supervisor(tree, message, "", pb.ChildSpec(), depth=0)
+    if reading.wrong:
+        raise Invalid(*reading.wrong)
+    return spec, reading.leaves
 
 
-def _supervisor(
-    name: str, message: pb.SupervisorSpec, path: str, child: pb.ChildSpec, leaves: list[LeafSpec], *, depth: int
-) -> trees.SupervisorSpec:
-    if depth > _DEPTH:
-        raise Invalid(("spec", f"is nested more than {_DEPTH} deep"))
-    children: list[trees.NodeSpec] = []
-    for inner in message.children:
-        here = f"{path}/{inner.id}" if path else inner.id
-        match inner.WhichOneof("child"):
-            case "supervisor":
-                children.append(_supervisor(inner.id, inner.supervisor, here, inner, leaves, depth=depth + 1))
-            case "agent":
-                children.append(_leaf(inner, here, leaves))
-            case _:
-                raise Invalid((f"spec.children[{here}]", "give `agent` or `supervisor`"))
-    return trees.SupervisorSpec(
-        id=name,
-        strategy=_STRATEGIES.get(message.strategy, "one_for_one"),  # type: ignore[arg-type]  # the table's words
-        intensity=message.intensity if message.HasField("intensity") else 1,
-        period_s=message.period_s or 5,
-        auto_shutdown=_AUTO.get(message.auto_shutdown, "never"),  # type: ignore[arg-type]
-        children=tuple(children),
-        restart=wire_spec.restart_word(child.restart, "permanent"),
-        shutdown=_shutdown(child, default="infinity"),
-        significant=child.significant,
-    )
+class _Reading:
+    """One spec being read; collects its leaves and what is wrong."""
 
+    def __init__(self) -> None:
+        self.leaves: list[LeafSpec] = []
+        self.wrong: list[Violation] = []
 
-def _leaf(message: pb.ChildSpec, path: str, leaves: list[LeafSpec]) -> trees.ChildSpec:
-    agent, secrets = convert.spec_in(message.agent)
-    leaves.append(LeafSpec(path=path, spec=agent, secrets=secrets))
-    return trees.ChildSpec(
-        id=message.id,
-        restart=wire_spec.restart_word(message.restart, "permanent"),
-        shutdown=_shutdown(message, default=5000),
-        significant=message.significant,
-        backoff=agent.restart.backoff,
-        work="",
-    )
+    def supervisor(
+        self, name: str, message: pb.SupervisorSpec, path: str, child: pb.ChildSpec, *, depth: int
+    ) -> trees.SupervisorSpec:
+        field = f"spec.children[{path}].supervisor" if path else "spec"
+        if depth > _DEPTH:
+            raise Invalid(("spec", f"is nested more than {_DEPTH} deep"))
+        self._known(f"{field}.strategy", message.strategy, _STRATEGIES)
+        self._known(f"{field}.auto_shutdown", message.auto_shutdown, _AUTO)
+        children: list[trees.NodeSpec] = []
+        for inner in message.children:
+            here = f"{path}/{inner.id}" if path else inner.id
+            self._known(f"spec.children[{here}].restart", inner.restart, spec_pb2.RestartType.values())
+            match inner.WhichOneof("child"):
+                case "supervisor":
+                    children.append(self.supervisor(inner.id, inner.supervisor, here, inner, depth=depth + 1))
+                case "agent":
+                    self._leaf(inner, here, children)
+                case _:
+                    self.wrong.append((f"spec.children[{here}]", "give `agent` or `supervisor`"))
+        return trees.SupervisorSpec(
+            id=name,
+            strategy=_STRATEGIES.get(message.strategy, "one_for_one"),  # type: ignore[arg-type]  # the table's words
+            intensity=message.intensity if message.HasField("intensity") else 1,
+            period_s=message.period_s or 5,
+            auto_shutdown=_AUTO.get(message.auto_shutdown, "never"),  # type: ignore[arg-type]
+            children=tuple(children),
+            restart=wire_spec.restart_word(child.restart, "permanent"),
+            shutdown=_shutdown(child, default="infinity"),
+            significant=child.significant,
+        )
+
+    def _leaf(self, message: pb.ChildSpec, path: str, children: list[trees.NodeSpec]) -> None:
+        if len(self.leaves) >= _LEAVES:
+            raise Invalid(("spec", f"has more than {_LEAVES} agents"), hint="make several trees")
+        try:
+            agent, secrets = convert.spec_in(message.agent, f"spec.children[{path}].agent")
+        except Invalid as error:
+            self.wrong += error.violations
+            return
+        self.leaves.append(LeafSpec(path=path, spec=agent, secrets=secrets))
+        children.append(
+            trees.ChildSpec(
+                id=message.id,
+                restart=wire_spec.restart_word(message.restart, "permanent"),
+                shutdown=_shutdown(message, default=5000),
+                significant=message.significant,
+                backoff=agent.restart.backoff,
+                work="",
+            )
+        )
+
+    def _known(self, field: str, value: int, values: Container[int]) -> None:
+        if value not in values:
+            self.wrong.append((field, f"{value} is not known"))
 
 
 def _shutdown(message: pb.ChildSpec, *, default: Shutdown) -> Shutdown:

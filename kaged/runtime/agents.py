@@ -20,6 +20,7 @@ from kaged.domain.spec import AgentSpec, violations
 from kaged.ports import Adapter
 from kaged.runtime.engine import INTERNAL, Caller, Engine, Receipt
 from kaged.store.codec import Draft, decode
+from kaged.store.keyvalue import KeyValue
 from kaged.store.reader import Reader
 from kaged.store.record import payload
 from kaged.store.selection import select
@@ -362,6 +363,12 @@ def secret_rows(agent: str, secrets: Mapping[str, str]) -> list[Row]:
     if not secrets:
         return []
     return [("secrets", agent.encode(), json.dumps(dict(secrets)).encode())]
+
+
+def stored_secrets(store: KeyValue, agent: str) -> dict[str, str]:
+    """An agent's secret environment."""
+    row = store.get("secrets", agent.encode())
+    return dict(json.loads(row)) if row else {}
 
 
 def inputs_after(reader: Reader, agent: str, run: str) -> list[Draft]:

@@ -28,7 +28,7 @@ from kaged.ports import Adapter, Executor, Launched, Sampler, TreeUsage, Watch
 from kaged.runtime.agents import Agents, inputs_after, inputs_of, next_run
 from kaged.runtime.capture import Place, Reading
 from kaged.runtime.children import Children
-from kaged.runtime.engine import Engine
+from kaged.runtime.engine import INTERNAL, Engine
 from kaged.runtime.keeper import Done, FolderFact
 from kaged.runtime.samples import Samples
 from kaged.runtime.system import System
@@ -46,6 +46,7 @@ _ADOPT_S: Final = 5.0
 _CHUNKS: Final = 16
 _MAX_QUESTIONS: Final = 100  # open at once, of one agent; more are denied, or its state would grow without end
 _STARTS_AT_ONCE: Final = 8
+_LOOK_S: Final = 0.02
 DAEMON_STREAM: Final = "daemon"
 log = logging.getLogger("kaged.core")
 
@@ -198,19 +199,23 @@ class Core:
         if receipt.done is not None:
             await asyncio.shield(receipt.done)
 
-    def stop_all(self) -> int:
-        """Ask every agent to end: the daemon is told to take them along."""
-        count = 0
-        for kept in list(self.world.agents.values()):
-            state = kept.state
-            if state.phase == "ended":
-                continue
-            events = machine.decide_stop(state, cause="daemon", note="the daemon stops")
+    async def stop_all(self) -> int:
+        """Ask every tree and every agent to end: the daemon is told to take them along. How many agents that is."""
+        live = [kept.state for kept in self.world.agents.values() if kept.state.phase != "ended"]
+        for state in live:
+            events = () if state.supervisor else machine.decide_stop(state, cause="daemon", note="the daemon stops")
             if events:
                 self.engine.commit(self.engine.agent_drafts(state.id, events))
                 self.engine.settle(state.id)
-                count += 1
-        return count
+        # A tree whose children were stopped one by one would start them again: it stops them itself, in its order.
+        names = [name for name, tree in self.world.trees.items() if tree.phase not in ("ended", "failed")]
+        await asyncio.gather(*(self.trees.ask(name, "stop", "", INTERNAL) for name in names))
+        return len(live)
+
+    async def wait_stopped(self) -> None:
+        """Return when no run is left and none is about to begin."""
+        while len(self.children) or any(kept.state.phase != "ended" for kept in self.world.agents.values()):
+            await asyncio.sleep(_LOOK_S)
 
     # --- effects that are neither a child's nor a tree's ---------------------------------------------------------
 
@@ -499,8 +504,9 @@ class Core:
         decided = machine.decide_ended(state, event, next_run=next_run(state), now_us=now_us, jitter=jitter)
         events = self.agents.input_again(state, decided)
         drafts = self.engine.agent_drafts(agent, events)
+        retried = any(isinstance(item, facts.RunWanted) for item in events)
         for item in events:
-            if state.supervisor and isinstance(item, facts.RunEnded):
+            if state.supervisor and not retried and isinstance(item, facts.RunEnded):
                 drafts += self.trees.ended(state, state.run, item)
         receipt = self.engine.commit(drafts)
         self.engine.settle(agent)

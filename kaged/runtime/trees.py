@@ -15,8 +15,8 @@ from kaged.domain.events import tree as tree_facts
 from kaged.domain.machines import agent as machine
 from kaged.domain.machines import tree as trees
 from kaged.domain.machines.agent import AgentState
-from kaged.domain.spec import AgentSpec, name_problem
-from kaged.runtime.agents import Agents, Draining, secret_rows
+from kaged.domain.spec import AgentSpec, Violation, name_problem
+from kaged.runtime.agents import Agents, Draining, NameTaken, secret_rows, stored_secrets
 from kaged.runtime.engine import Caller, Engine, Receipt
 from kaged.store.codec import Draft
 from kaged.store.views import Row, Views
@@ -49,6 +49,11 @@ class LeafSpec:
     spec: AgentSpec
     secrets: Mapping[str, str]
 
+    @property
+    def field(self) -> str:
+        """Where its agent stands in the request."""
+        return f"spec.children[{self.path}].agent"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
@@ -73,6 +78,8 @@ class Trees:
 
     def state(self, tree: str) -> trees.TreeState:
         """A tree as it stands. Raises TreeNotFound."""
+        if name_problem(tree):
+            raise TreeNotFound(tree)
         state = self._engine.world.trees.get(tree)
         if state is None:
             found = self._views.tree(tree)
@@ -87,38 +94,26 @@ class Trees:
 
     async def apply(
         self, tree: str, spec: trees.SupervisorSpec, leaves: list[LeafSpec], caller: Caller, *, validate_only: bool
-    ) -> tuple[Difference, Receipt | None]:
-        """Make a tree, or change it. Raises Invalid with everything that is wrong."""
+    ) -> tuple[Difference, Receipt]:
+        """Make a tree, or change it. Raises Invalid with all that is wrong, NameTaken, TreeStopping, Draining."""
         if problem := name_problem(tree):
             raise Invalid(("tree", problem))
         earlier = self._engine.earlier(caller)
-        before = self._engine.world.trees.get(tree)
-        if before is None and (found := self._views.tree(tree)) is not None:
-            before = self._engine.world.trees[tree] = found[0]
-        old = dict(_leaves(before.spec)) if before is not None and before.spec is not None else {}
-        drafts: list[Draft] = []
-        rows: list[Row] = []
-        works: dict[str, str] = {}
-        number = self._engine.world.numbers
-        for leaf in leaves:
-            named = replace(leaf.spec, name=leaf.spec.name or _leaf_name(tree, leaf.path))
-            checked = self._agents.check(named, leaf.secrets)
-            kept = self._same(old.get(leaf.path), checked, leaf.secrets)
-            if kept is not None:
-                works[leaf.path] = kept
-                continue
-            agent = works[leaf.path] = self._engine.system.short_id()
-            number += 1
-            events = machine.decide_spawn(checked, number=number, supervisor=f"{tree}/{leaf.path}", run="")
-            drafts += self._engine.agent_drafts(agent, events)
-            rows += secret_rows(agent, leaf.secrets)
+        if earlier is not None:
+            await self._engine.journal.wait_durable(earlier.last_seq)
+            before, after = self._views.tree(tree, earlier.first_seq - 1), self._views.tree(tree, earlier.last_seq)
+            return _difference(_works(before and before[0]), _works(after and after[0])), earlier
+        found = self._views.tree(tree) if tree not in self._engine.world.trees else None
+        state = self._engine.world.trees.get(tree) or (found[0] if found is not None else trees.initial(tree))
+        old = _works(state)
+        works, drafts, rows = self._spawned(tree, leaves, old)
         wanted = _with_works(spec, works)
-        state = before or trees.initial(tree)
-        difference = _difference(old, works)
         command = trees.ApplySpec(spec=wanted, at_us=self._engine.journal.now_us(), jitter=self._engine.system.jitter())
         facts_of_tree = trees.decide(state, command)
-        if validate_only or earlier is not None:
-            return difference, earlier
+        difference = _difference(old, works)
+        if validate_only:
+            seq = self._engine.journal.accepted_seq
+            return difference, Receipt(first_seq=seq + 1, last_seq=seq)
         if self._agents.draining:
             raise Draining
 
@@ -128,12 +123,48 @@ class Trees:
 
         return difference, await self._engine.once(caller, act)
 
+    def _spawned(
+        self, tree: str, leaves: list[LeafSpec], old: Mapping[str, str]
+    ) -> tuple[dict[str, str], list[Draft], list[Row]]:
+        """An agent for each leaf: the one that it has, or a new one. Raises Invalid, NameTaken."""
+        works: dict[str, str] = {}
+        drafts: list[Draft] = []
+        rows: list[Row] = []
+        wrong: list[Violation] = []
+        names: dict[str, str] = {}
+        number = self._engine.world.numbers
+        for leaf in leaves:
+            named = replace(leaf.spec, name=leaf.spec.name or _leaf_name(tree, leaf.path))
+            try:
+                checked = self._agents.check(named, leaf.secrets)
+            except Invalid as error:
+                wrong += [(f"{leaf.field}{field.removeprefix('spec')}", what) for field, what in error.violations]
+                continue
+            twin = names.setdefault(checked.name, leaf.path)
+            if twin != leaf.path:
+                wrong.append((f"{leaf.field}.name", f"is {checked.name!r} like that of child {twin}"))
+            taken = self._engine.world.names.get(checked.name)
+            if taken is not None and taken not in old.values():
+                raise NameTaken(checked.name, taken)
+            kept = self._same(old.get(leaf.path), checked, leaf.secrets)
+            if kept is not None:
+                works[leaf.path] = kept
+                continue
+            agent = works[leaf.path] = self._engine.system.short_id()
+            number += 1
+            events = machine.decide_spawn(checked, number=number, supervisor=f"{tree}/{leaf.path}", run="")
+            drafts += self._engine.agent_drafts(agent, events)
+            rows += secret_rows(agent, leaf.secrets)
+        if wrong:
+            raise Invalid(*wrong)
+        return works, drafts, rows
+
     def _same(self, agent: str | None, spec: AgentSpec, secrets: Mapping[str, str]) -> str | None:
-        """The leaf's agent when it already is what is asked for. Secrets cannot be compared: their names are."""
-        if agent is None or secrets:
+        """The leaf's agent when it already is what is asked for, secrets and all."""
+        state = self._engine.world.agent(agent) if agent is not None else None
+        if state is None or state.spec != spec or state.removed:
             return None
-        state = self._engine.world.agent(agent)
-        return agent if state is not None and state.spec == spec and not state.removed else None
+        return state.id if stored_secrets(self._engine.journal.store, state.id) == secrets else None
 
     async def ask(
         self, tree: str, verb: Literal["stop", "terminate", "restart", "delete"], path: str, caller: Caller
@@ -337,6 +368,13 @@ def _with_works(spec: trees.SupervisorSpec, works: Mapping[str, str], path: str 
         else:
             children.append(replace(child, work=works[inner]))
     return replace(spec, children=tuple(children))
+
+
+def _works(state: trees.TreeState | None) -> dict[str, str]:
+    """The agents that a tree's spec names, by path; none of a tree that has ended: what comes then is all new."""
+    if state is None or state.spec is None or state.phase in ("ended", "failed"):
+        return {}
+    return dict(_leaves(state.spec))
 
 
 def _difference(old: Mapping[str, str], new: Mapping[str, str]) -> Difference:

@@ -311,9 +311,12 @@ def decide_ended(
     events: list[AgentEvent] = [ApprovalWithdrawn(approval=item, cause="run_ended") for item in state.approvals]
     events.insert(0, report)
     if state.supervisor:
-        if state.stop is not None and state.stop.cause in ("user", "limit", "daemon"):
-            pass  # the tree hears of the exit and decides; the wish itself is spent
-        return tuple(events)
+        if report.kind == "not_started" and state.stop is None and state.retries < _RETRIES:
+            # Nothing of the child ran (the daemon died before the gate opened): no failure of the child, so no
+            # news for its tree, which goes on to wait for the same start.
+            again = RunWanted(run=next_run, attempt=_next_attempt(state), cause="retry", ordinal=state.run.ordinal)
+            return (*events, again)
+        return tuple(events)  # the tree hears of the exit and decides
     after = state
     for event in events:
         after = apply(after, event, now_us)

@@ -25,14 +25,14 @@ class SupervisorService:
         """Make a tree, or change one."""
         spec, leaves = trees_in.spec_in(request.tree, request.spec)
         caller = call.caller(convert.request_id_in(request.request_id), request)
-        difference, _ = await self._core.trees.apply(
+        difference, receipt = await self._core.trees.apply(
             request.tree, spec, leaves, caller, validate_only=request.validate_only
         )
         answer = pb.ApplyTreeResponse(
             added=difference.added, changed=difference.changed, removed=difference.removed, kept=difference.kept
         )
         if not request.validate_only:
-            answer.tree.CopyFrom(self._tree(request.tree))
+            answer.tree.CopyFrom(await self._as_of(request.tree, receipt.last_seq))
         return answer
 
     async def GetTree(self, request: pb.GetTreeRequest, call: Call) -> pb.GetTreeResponse:
@@ -69,7 +69,10 @@ class SupervisorService:
         size = parse_page_size(request.page_size, default=100, maximum=1000)
         cursor = read_page_token(request.page_token, method="ListTrees", arguments={})
         names = [name for name in self._core.trees.names() if cursor is None or name > cursor.decode()]
-        answer = pb.ListTreesResponse(trees=[self._tree(name) for name in names[:size]])
+        seq = self._core.journal.accepted_seq
+        found = [trees_in.tree_out(self._core.trees.state(name), seq) for name in names[:size]]
+        await self._core.journal.wait_durable(seq)
+        answer = pb.ListTreesResponse(trees=found)
         if len(names) > size:
             answer.next_page_token = write_page_token(names[size - 1].encode(), method="ListTrees", arguments={})
         return answer
@@ -77,11 +80,11 @@ class SupervisorService:
     async def StopTree(self, request: pb.StopTreeRequest, call: Call) -> pb.StopTreeResponse:
         """Stop all children in reverse order."""
         caller = call.caller(convert.request_id_in(request.request_id), request)
-        await self._core.trees.ask(request.tree, "stop", "", caller)
-        return pb.StopTreeResponse(tree=self._tree(request.tree))
+        receipt = await self._core.trees.ask(request.tree, "stop", "", caller)
+        return pb.StopTreeResponse(tree=await self._as_of(request.tree, receipt.last_seq))
 
     async def RestartChild(self, request: pb.RestartChildRequest, call: Call) -> pb.RestartChildResponse:
-        """Start a child that does not run; stop and start one that does."""
+        """Start a child that is stopped, or end its back-off; one that runs is refused, as in OTP."""
         return pb.RestartChildResponse(tree=await self._ask("restart", request, call))
 
     async def TerminateChild(self, request: pb.TerminateChildRequest, call: Call) -> pb.TerminateChildResponse:
@@ -101,8 +104,12 @@ class SupervisorService:
         if not request.path:
             raise Invalid(("path", "is empty"))
         caller = call.caller(convert.request_id_in(request.request_id), request)
-        await self._core.trees.ask(request.tree, verb, request.path, caller)
-        return self._tree(request.tree)
+        receipt = await self._core.trees.ask(request.tree, verb, request.path, caller)
+        return await self._as_of(request.tree, receipt.last_seq)
 
-    def _tree(self, name: str) -> pb.Tree:
-        return trees_in.tree_out(self._core.trees.state(name), self._core.reader.head)
+    async def _as_of(self, name: str, seq: int) -> pb.Tree:
+        """A tree as of the last fact of a request: the same for each repeat."""
+        found = await asyncio.to_thread(self._core.views.tree, name, seq)
+        if found is None:
+            raise TreeNotFound(name)
+        return trees_in.tree_out(found[0], seq)
