@@ -380,12 +380,28 @@ def test_a_child_starts_once_for_each_ordinal_of_its_tree():
     assert machine.decide_start(life.state, run="x2", ordinal=2)[0].attempt == 2
 
 
-@pytest.mark.parametrize("end", [{"code": 0}, {"code": 1}, {"kind": "not_started"}, {"stopped_by": "wall_time"}])
+@pytest.mark.parametrize("end", [{"code": 0}, {"code": 1}, {"kind": "exec_failed"}, {"stopped_by": "wall_time"}])
 def test_a_child_decides_nothing_about_what_follows_its_exit(end):
     life = Life(supervisor="tree/a", restart=policy("permanent"))
     life.take(machine.decide_start(life.state, run="x1", ordinal=1))
     assert names(life.starts().ends(**end)) == ["run.ended"]
     assert life.state.word == "pending"
+
+
+def test_a_start_of_a_child_that_never_reached_its_program_is_tried_again_without_its_tree():
+    life = Life(supervisor="tree/a", restart=policy("permanent"))
+    life.take(machine.decide_start(life.state, run="x1", ordinal=7))
+    for _ in range(5):
+        ended, again = life.ends(kind="not_started")
+        assert (ended.kind, again.cause, again.ordinal) == ("not_started", "retry", 7)
+    assert names(life.ends(kind="not_started")) == ["run.ended"]  # enough: now its tree hears of it
+
+
+def test_a_child_that_its_tree_stops_before_the_start_is_not_tried_again():
+    life = Life(supervisor="tree/a")
+    life.take(machine.decide_start(life.state, run="x1", ordinal=1))
+    life.stops(cause="supervisor")
+    assert names(life.ends(kind="not_started")) == ["run.ended"]
 
 
 def test_only_its_tree_restarts_a_child():
