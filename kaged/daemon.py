@@ -102,6 +102,8 @@ class Daemon:
             store = await asyncio.to_thread(self._open_store)
             try:
                 return await self._serve(store, token, key)
+            except BaseExceptionGroup as group:
+                raise _first_error(group) from group
             finally:
                 for path in (config.socket, config.agent_socket):
                     path.unlink(missing_ok=True)
@@ -198,15 +200,24 @@ class Daemon:
         core.agents.draining = True
         self._set(pb.DAEMON_PHASE_DRAINING, "stopping agents" if stop_agents else "agents go on")
         if stop_agents and self._failure is None:
-            count = core.stop_all()
-            log.info("stopping_agents count=%s", count)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(timeout_s):
-                    await _first(core.children.wait_idle(), self._hurry.wait())
+            await self._stop_agents(core, timeout_s)
         core.feed.close(Stopping())
         await doors.close(0.0 if self._hurry.is_set() else _CLOSE_S)
         if self._failure is None:
             await core.say_stopped("stop" if stop_agents else "keep", reason)
+
+    async def _stop_agents(self, core: Core, timeout_s: float) -> None:
+        try:
+            count = await core.stop_all()
+        except KageError as error:  # a full disk: what cannot be recorded is not done
+            log.error("agents_not_stopped reason=%s %s", error.reason, error)
+            return
+        log.info("stopping_agents count=%s", count)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await _first(core.wait_stopped(), self._hurry.wait())
+        if len(core.children):
+            log.error("agents_left count=%s hint=%s", len(core.children), "they go on; the next start adopts them")
 
     def _signalled(self, number: signal.Signals) -> None:
         assert self._stop is not None
@@ -248,7 +259,11 @@ class Daemon:
         core = self._core
         if core is None or self._failure is not None:
             return
-        free = shutil.disk_usage(self._config.state_dir).free
+        try:
+            free = shutil.disk_usage(self._config.state_dir).free
+        except OSError as error:  # gone, or a disk that does not answer: the next commit will tell
+            log.error("disk_unknown error=%s", error)
+            return
         short = free < self._config.min_free_bytes
         if (short and self._phase == pb.DAEMON_PHASE_SERVING) or (short and core.journal.refusal is None):
             why = StoreReadOnly(
@@ -369,6 +384,15 @@ class Daemon:
         """Return when the phase changed, at the latest after the timeout."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._changed.wait(), timeout_s)
+
+
+def _first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """What a user can learn from, of what several tasks have failed with; else the first."""
+    known = group.subgroup((KageError, OSError)) or group
+    error: BaseException = known
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 async def _first(*waits: Coroutine[None, None, object]) -> None:

@@ -33,8 +33,6 @@ class Children:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._group: asyncio.TaskGroup | None = None
         self._zombies: list[Launched] = []
-        self._idle = asyncio.Event()
-        self._idle.set()
 
     def __len__(self) -> int:
         return len(self._keepers)
@@ -73,7 +71,6 @@ class Children:
         """Begin to keep a run."""
         keeper = Keeper(self._host, self._watch, state, run, adopted=adopted)
         self._keepers[run.id] = keeper
-        self._idle.clear()
         assert self._group is not None, "serve() has begun"
         self._tasks[run.id] = self._group.create_task(self._life(keeper), name=f"run {run.id}")
         return keeper
@@ -99,8 +96,6 @@ class Children:
         finally:
             self._keepers.pop(run, None)
             self._tasks.pop(run, None)
-            if not self._keepers:
-                self._idle.set()
 
     def keeper(self, run: str) -> Keeper | None:
         """The keeper of a run."""
@@ -110,10 +105,6 @@ class Children:
         """Collect a shim now or, if it has not quite ended, soon."""
         if launched.reap() is None:
             self._zombies.append(launched)
-
-    async def wait_idle(self) -> None:
-        """Return when no run is left."""
-        await self._idle.wait()
 
     # --- effects -----------------------------------------------------------------------------------------------
 

@@ -239,6 +239,8 @@ class Keeper:
                 self._catch_up_folder()
             end = await self._pass(capture)
             if end is not None:
+                if end.kind == "not_started":
+                    await host.input_known(self.agent)
                 await _durable(host.ended(self.agent, end))
                 await self._finish()
                 return

@@ -12,7 +12,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2
 
-from kaged.api.v1 import agent_service_pb2, daemon_service_pb2, spec_pb2
+from kaged.api.v1 import agent_service_pb2, daemon_service_pb2, spec_pb2, supervisor_service_pb2
 from tests.e2e.daemon_kit import Kaged, eventually
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
@@ -217,6 +217,24 @@ def test_a_shim_that_was_killed_is_a_lost_run_and_never_an_invented_status(kaged
     eventually(lambda: not kaged.carriers(), "the agent to be gone with its shim")
 
 
+def test_a_shim_that_was_killed_while_its_tree_lingered_leaves_the_true_status(kaged: Kaged) -> None:
+    agent = kaged.spawn("sh", "-c", "sleep 600 & echo hi; exit 3")
+    shim = eventually(lambda: _shim_with_exit(kaged, agent), "exit.json")
+    os.kill(shim, signal.SIGKILL)
+    ended = kaged.wait(agent)
+    assert (ended.outcome.reason, ended.outcome.exit_code) == ("exit", 3)
+    assert kaged.output(agent) == b"hi\n"
+    eventually(lambda: not kaged.carriers(), "the grandchild to be gone")
+
+
+def _shim_with_exit(kaged: Kaged, agent: str) -> int | None:
+    folder = kaged.state / "runs" / f"{agent}.1"
+    if not (folder / "exit.json").exists():
+        return None
+    assert not (folder / "sealed.json").exists(), "too late"
+    return shim_of(kaged, agent)
+
+
 # --- disks -------------------------------------------------------------------------------------------------------
 
 _ENORMOUS = 1 << 60
@@ -304,6 +322,22 @@ def test_sigterm_with_on_stop_stop_takes_agents_along(tmp_path: Path) -> None:
         ended = kaged.agent(agent)
         assert (ended.state, ended.run.signal) == (agent_service_pb2.AGENT_STATE_CANCELLED, signal.SIGTERM)
         assert ends(kaged, agent) == ["exited"]
+
+
+def test_a_stop_takes_the_children_of_a_tree_along_and_they_are_not_started_again(tmp_path: Path) -> None:
+    with Kaged(tmp_path, flags=("--on-stop", "stop")) as kaged:
+        leaf = supervisor_service_pb2.ChildSpec(
+            id="a",
+            restart=spec_pb2.RESTART_TYPE_PERMANENT,
+            agent=spec_pb2.AgentSpec(command=SLEEPER, working_directory=str(tmp_path)),
+        )
+        tree = supervisor_service_pb2.SupervisorSpec(children=[leaf])
+        kaged.trees.ApplyTree(supervisor_service_pb2.ApplyTreeRequest(tree="t", spec=tree), timeout=10)
+        eventually(kaged.live_runs, "the child")
+        began = time.monotonic()
+        assert kaged.stop() == 0
+        assert time.monotonic() - began < 8
+        assert kaged.carriers() == []
 
 
 def test_a_second_sigterm_does_not_wait_for_stubborn_agents(tmp_path: Path) -> None:

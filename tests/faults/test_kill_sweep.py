@@ -1,4 +1,4 @@
-"""A sample of the sweep (`sweep.py`): the daemon dies as it enters a chosen system call, and nothing is lost or doubled.
+"""A sample of `sweep.py`: the daemon dies as it enters a chosen system call, and nothing is lost or doubled.
 
 `KAGE_SWEEP=20 pytest tests/faults/test_kill_sweep.py` goes through the first 20 calls of each kind.
 """
