@@ -214,7 +214,9 @@ class Core:
 
     async def wait_stopped(self) -> None:
         """Return when no run is left and none is about to begin."""
-        while len(self.children) or any(kept.state.phase != "ended" for kept in self.world.agents.values()):
+        while len(self.children) or any(  # noqa: ASYNC110  a few looks at the very end, at two things
+            kept.state.phase != "ended" for kept in self.world.agents.values()
+        ):
             await asyncio.sleep(_LOOK_S)
 
     # --- effects that are neither a child's nor a tree's ---------------------------------------------------------

@@ -300,8 +300,11 @@ def _phase_or_none(kaged: Kaged) -> int | None:
 # --- orderly stops -----------------------------------------------------------------------------------------------
 
 
-def test_sigterm_keeps_agents_and_the_next_daemon_adopts_them(kaged: Kaged) -> None:
-    agent = running(kaged, *python("import time\nfor n in range(40): print(n, flush=True); time.sleep(0.1)"))
+def test_sigterm_keeps_agents_and_the_next_daemon_adopts_them(kaged: Kaged, tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    agent = running(
+        kaged, "sh", "-c", f"n=0; while ! test -e {go}; do n=$((n+1)); echo $n; sleep 0.02; done; echo end $n"
+    )
     run = kaged.agent(agent).run.id
     assert kaged.stop() == 0
     assert not kaged.socket.exists()
@@ -309,8 +312,11 @@ def test_sigterm_keeps_agents_and_the_next_daemon_adopts_them(kaged: Kaged) -> N
     kaged.start()
     started = [event.meta.fact.daemon_started for event in kaged.read('type = "daemon.started"')]
     assert (started[-1].after_clean_stop, started[-1].adopted) == (True, 1)
+    go.touch()
     assert kaged.wait(agent).run.id == run
-    assert kaged.output(agent) == b"".join(b"%d\n" % number for number in range(40))
+    *numbers, last = kaged.output(agent).decode().splitlines()
+    assert numbers == [str(number + 1) for number in range(len(numbers))]
+    assert last == f"end {len(numbers)}"
 
 
 def test_sigterm_with_on_stop_stop_takes_agents_along(tmp_path: Path) -> None:
