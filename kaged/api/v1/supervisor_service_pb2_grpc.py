@@ -105,7 +105,7 @@ class SupervisorServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def RestartChild(self, request, context):
-        """Stop one child and start it again, as by hand.
+        """Start a child that is stopped, or end its back-off. One that runs is refused, as in OTP: terminate it first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
