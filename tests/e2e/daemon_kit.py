@@ -186,6 +186,11 @@ class Kaged:
         """The end of its log."""
         return self.log.read_text("utf-8", "replace")[-last:] if self.log.exists() else ""
 
+    def fsck(self) -> tuple[int, str]:
+        """Exit code and words of `kaged fsck`; the daemon must not run."""
+        done = subprocess.run([*self.command(), "fsck"], capture_output=True, text=True, timeout=120, check=False)
+        return done.returncode, done.stdout + done.stderr
+
     def carriers(self) -> list[int]:
         """Pids of processes (not zombies) that this state folder's daemon has started: shims, agents, theirs."""
         marks = (os.fsencode(self.state / "runs"), os.fsencode(self.socket.with_name("agents.sock")))

@@ -36,7 +36,7 @@ class Planned:
     inputs: list[bytes] = field(default_factory=list)
     answers: list[tuple[str, str]] = field(default_factory=list)  # outcome, note
     stopped: bool = False
-    outcome: str = ""  # as the agent's last answer told it
+    tree: bool = False  # a child of a tree: started again and stopped as the tree likes
 
 
 @dataclass(slots=True)
@@ -206,17 +206,18 @@ class Ledger:
             self._check_answer(run_id, run, planned)
         elif planned.kind == "ticker":
             status = (-1, 15)
-            if not planned.stopped or end.stopped_by != "request":
+            if not (planned.stopped or planned.tree) or end.stopped_by != "request":
                 self.find("lost", f"{run_id}: stopped by {end.stopped_by!r}")
         else:
             status = soak_agent.end(planned.kind, planned.seed, attempt)
-        if (end.exit_code, end.signal) != status:
+        cut = planned.tree and end.stopped_by == "request"
+        if (end.exit_code, end.signal) != status and not (cut and end.signal == 15):
             got = (end.exit_code, end.signal)
             self.find("lost", f"{run_id}: {planned.kind} ended with {got}, not {status}, {end.stopped_by!r}")
         if planned.kind in ("echo", "asker"):
             return
         for channel, name in ((OUT, "out"), (ERR, "err")):
-            size, digest = _truth(planned, attempt, name, run.sizes[channel])
+            size, digest = _truth(planned, attempt, name, run.sizes[channel], cut=cut)
             if (size, digest) != (run.sizes[channel], run.sums[channel].digest()):
                 have = run.sizes[channel]
                 self.find("lost", f"{run_id}: {planned.kind} std{name} has {have} bytes; {size} are true")
@@ -231,7 +232,7 @@ class Ledger:
         runs = [(run_id, run) for run_id, run in self.runs.items() if run.agent == planned.agent and run.ends]
         runs.sort(key=lambda item: int(item[0].rpartition(".")[2]))
         real = [run for _, run in runs if run.ends[0].meta.fact.run_ended.kind not in ("not_started",)]
-        if planned.kind == "restart":
+        if planned.kind == "restart" or planned.tree:
             return
         if len(real) > 1:
             self.find("duplicated", f"{planned.agent}: {planned.kind} ran {len(real)} times")
@@ -239,22 +240,22 @@ class Ledger:
             self.find("lost", f"{planned.agent}: {planned.kind} never ran, after {len(runs)} starts")
 
 
-def _truth(planned: Planned, attempt: int, channel: str, limit: int) -> tuple[int, bytes]:
-    """Size and hash of what the agent wrote; of an endless one as much as is there."""
+def _truth(planned: Planned, attempt: int, channel: str, limit: int, *, cut: bool) -> tuple[int, bytes]:
+    """Size and hash of what the agent wrote; of an endless one, or one that was stopped, as much as is there."""
     digest, size = hashlib.sha256(), 0
-    for piece in _pieces(planned, attempt, channel, limit):
+    for piece in _pieces(planned, attempt, channel, limit, cut=cut):
         digest.update(piece)
         size += len(piece)
     return size, digest.digest()
 
 
-def _pieces(planned: Planned, attempt: int, channel: str, limit: int) -> Iterator[bytes]:
-    if planned.kind not in soak_agent.ENDLESS:
+def _pieces(planned: Planned, attempt: int, channel: str, limit: int, *, cut: bool) -> Iterator[bytes]:
+    if planned.kind not in soak_agent.ENDLESS and not cut:
         yield from soak_agent.output(planned.kind, planned.seed, attempt, channel)
         return
-    if channel == "err":
-        return
     left = limit
+    if channel == "err" and planned.kind in soak_agent.ENDLESS:
+        return
     for piece in soak_agent.output(planned.kind, planned.seed, attempt, channel):
         if left <= 0:
             return

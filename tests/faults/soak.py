@@ -32,6 +32,8 @@ from kaged.api.v1 import (
     event_service_pb2,
     event_service_pb2_grpc,
     spec_pb2,
+    supervisor_service_pb2,
+    supervisor_service_pb2_grpc,
 )
 from tests.e2e.daemon_kit import Kaged, eventually
 from tests.faults import soak_agent
@@ -141,7 +143,7 @@ class Soak:
         self.kaged.start()
         self.up.set()
         self._spawning.set()
-        workers = [self._subscribe, self._answer, self._append, self._repeat, self._spawn, self._spawn]
+        workers = [self._subscribe, self._answer, self._append, self._repeat, self._grow, self._spawn, self._spawn]
         threads = [threading.Thread(target=self._guard, args=(work,), name=work.__name__) for work in workers]
         for thread in threads:
             thread.start()
@@ -239,7 +241,7 @@ class Soak:
             kind = self._kinds[number % len(self._kinds)]
             seed = chance.randrange(1, 1 << 30)
             request = agent_service_pb2.SpawnAgentRequest(
-                spec=self._spec(kind, seed, number), request_id=f"spawn-{number}"
+                spec=self._spec(kind, seed, f"{kind}-{number}"), request_id=f"spawn-{number}"
             )
             agent = line.call(agent_service_pb2_grpc.AgentServiceStub, "SpawnAgent", request)
             planned = Planned(agent.agent.id, kind, seed, request.request_id)
@@ -247,15 +249,52 @@ class Soak:
                 self._plan[planned.agent] = planned
             self._maybe_repeat(chance, agent_service_pb2_grpc.AgentServiceStub, "SpawnAgent", request, agent)
             if kind == "echo":
-                threading.Thread(target=self._guard, args=(lambda p=planned: self._talk(p),)).start()
+                threading.Thread(
+                    target=self._guard, args=(lambda p=planned: self._talk(p),), name=f"talk {number}"
+                ).start()
             elif kind == "ticker":
-                threading.Thread(target=self._guard, args=(lambda p=planned: self._stop(p),)).start()
+                threading.Thread(
+                    target=self._guard, args=(lambda p=planned: self._stop(p),), name=f"talk {number}"
+                ).start()
 
-    def _spec(self, kind: str, seed: int, number: int) -> spec_pb2.AgentSpec:
+    def _grow(self) -> None:
+        """One supervision tree after another: apply it, let it live, stop it."""
+        line, chance = Line(self.kaged, self.up), random.Random(self._seed + 3)
+        service, number = supervisor_service_pb2_grpc.SupervisorServiceStub, 0
+        while self._spawning.is_set():
+            name = f"tree-{number}"
+            seeds = [chance.randrange(1, 1 << 30) for _ in range(3)]
+            kinds = ("restart", "chatty", "ticker")
+            children = [
+                supervisor_service_pb2.ChildSpec(
+                    id=kind,
+                    restart=spec_pb2.RESTART_TYPE_TRANSIENT,
+                    shutdown_ms=5000,
+                    agent=self._spec(kind, seed, f"{name}.{kind}"),
+                )
+                for kind, seed in zip(kinds, seeds, strict=True)
+            ]
+            spec = supervisor_service_pb2.SupervisorSpec(
+                strategy=1 + number % 3, intensity=1000, period_s=1.0, children=children
+            )
+            request = supervisor_service_pb2.ApplyTreeRequest(tree=name, spec=spec, request_id=f"apply-{name}")
+            answer = line.call(service, "ApplyTree", request)
+            nodes = {node.id: node.agent for node in answer.tree.root.children}
+            with self._lock:
+                for kind, seed in zip(kinds, seeds, strict=True):
+                    self._plan[nodes[kind]] = Planned(nodes[kind], kind, seed, request.request_id, tree=True)
+            self._maybe_repeat(chance, service, "ApplyTree", request, answer)
+            time.sleep(chance.uniform(0.5, 3.0))
+            stop = supervisor_service_pb2.StopTreeRequest(tree=name, request_id=f"stop-{name}")
+            line.call(service, "StopTree", stop)
+            number += 1
+        line.reset()
+
+    def _spec(self, kind: str, seed: int, name: str) -> spec_pb2.AgentSpec:
         python = getattr(sys, "_base_executable", sys.executable)
         command = [python, "-I", "-S", str(_AGENT), kind, str(seed), str(self.kaged.state / "runs")]
         spec = spec_pb2.AgentSpec(
-            name=f"{kind}-{number}", command=command, working_directory=str(self.kaged.folder), labels={"kind": kind}
+            name=name, command=command, working_directory=str(self.kaged.folder), labels={"kind": kind}
         )
         match kind:
             case "terminal":
@@ -414,7 +453,7 @@ class Soak:
         raise AssertionError(f"did not drain: {rest} {states}")
 
     def _talking(self) -> bool:
-        return any("lambda" in thread.name for thread in threading.enumerate())
+        return any(thread.name.startswith("talk") for thread in threading.enumerate())
 
     def _judge(self) -> None:
         figures, kaged = self.figures, self.kaged
@@ -446,6 +485,10 @@ class Soak:
         with contextlib.suppress(AssertionError):
             eventually(lambda: not _zombies(kaged), "no zombie to be left", 10.0)
         figures.orphans += [f"zombie {pid}" for pid in _zombies(kaged)]
+        kaged.kill()
+        code, words = kaged.fsck()
+        if code:
+            figures.findings.append(Finding("lost", f"fsck says {code}: {words[-2000:]}"))
 
 
 def _without_state(answer: Any) -> Any:
