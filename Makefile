@@ -12,6 +12,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PROTO := $(wildcard proto/kaged/api/v1/*.proto)
 JOBS ?= auto
+# Code in documents is laid out for people.
+FORMAT := $(BIN)/ruff format --exclude '*.md' --exclude .venv
 
 .PHONY: help demo test check format proto breaking bench run torture clean
 help: ## show the targets
@@ -31,7 +33,7 @@ test: $(VENV)/.ready ## every test this machine can run
 	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal tests
 
 check: $(VENV)/.ready ## format, lint, types, import rules, buf lint, unit and contract tests
-	@$(BIN)/ruff format --check .
+	@$(FORMAT) --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-timing-info 2>/dev/null || $(BIN)/lint-imports
@@ -40,7 +42,7 @@ check: $(VENV)/.ready ## format, lint, types, import rules, buf lint, unit and c
 
 format: $(VENV)/.ready ## write the format and the safe fixes
 	@$(BIN)/ruff check --fix-only --quiet .
-	@$(BIN)/ruff format --quiet .
+	@$(FORMAT) --quiet .
 
 proto: $(VENV)/.ready ## generate kaged/api from proto/
 	@$(BIN)/python -m tests.protogen kaged/api/v1
