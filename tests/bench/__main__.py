@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from statistics import median
 
-from tests.bench import machine, rivals, rows_agents, rows_append, rows_idle, rows_read
+from tests.bench import machine, rivals, rows_agents, rows_append, rows_idle, rows_limits, rows_read
 from tests.bench.bench import Bench, Group
 from tests.bench.figures import table
 from tests.bench.kage import ROOT
@@ -36,6 +36,8 @@ GROUPS: dict[str, Group] = {
     "small-reads": rows_idle.small_reads,
     "disk": rows_idle.disk,
     "ps": rows_idle.ps,
+    "grpcio": rows_limits.grpcio,
+    "uvloop": rows_limits.uvloop,
     "rivals-log": rivals.logs,
     "rivals-spawn": rivals.supervisors,
 }

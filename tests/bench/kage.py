@@ -25,8 +25,11 @@ START_LIMIT_S = 60.0
 class Kaged:
     """One running daemon. `ready_s` is from exec to READY=1, as a service manager sees it."""
 
-    def __init__(self, state: Path, *, env: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, state: Path, *, env: dict[str, str] | None = None, program: tuple[str, str] = ("-m", "kaged")
+    ) -> None:
         self.state = state
+        self._program = program
         self._sockets = Path(tempfile.mkdtemp(prefix="kage-"))  # short: a socket's path is limited
         self.socket = str(self._sockets / "s")
         self.env = {**os.environ, "KAGE_SOCKET": self.socket, **(env or {})}
@@ -41,7 +44,7 @@ class Kaged:
                 os.unlink(path)
             notices.bind(path)
             notices.settimeout(START_LIMIT_S)
-            command = [sys.executable, "-m", "kaged", "--state-dir", str(self.state), "--socket", self.socket]
+            command = [sys.executable, *self._program, "--state-dir", str(self.state), "--socket", self.socket]
             begun = time.perf_counter()
             with (self._sockets / "log").open("ab") as log:
                 self.process = subprocess.Popen(
@@ -146,9 +149,11 @@ def measured(daemon: Kaged, task: str, **arguments: Any) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def kaged(state: Path, *, env: dict[str, str] | None = None) -> Iterator[Kaged]:
+def kaged(
+    state: Path, *, env: dict[str, str] | None = None, program: tuple[str, str] = ("-m", "kaged")
+) -> Iterator[Kaged]:
     """A daemon for the length of a block; its state folder stays."""
-    daemon = Kaged(state, env=env)
+    daemon = Kaged(state, env=env, program=program)
     try:
         yield daemon
     finally:

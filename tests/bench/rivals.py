@@ -30,7 +30,10 @@ def install(bench: Bench) -> None:
     place = bench.cache / "rivals"
     if not (place / "bin" / "python").exists():
         venv.create(place, with_pip=True)
-    subprocess.run([place / "bin" / "python", "-m", "pip", "install", "--quiet", *PACKAGES], check=True)
+    pip = [str(place / "bin" / "python"), "-m", "pip", "install", "--quiet"]
+    subprocess.run([*pip, *PACKAGES], check=True)
+    for name, wanted in (("grpcio", "grpcio>=1.80"), ("uvloop", "uvloop")):  # beside our environment, not in it
+        subprocess.run([*pip, "--upgrade", "--target", str(bench.cache / name), wanted], check=True)
 
 
 def _program(bench: Bench, name: str) -> Path | None:
