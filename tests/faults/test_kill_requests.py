@@ -44,7 +44,7 @@ def test_a_request_that_is_repeated_after_a_kill_gets_the_first_answer_and_makes
     first = kaged.agents.SpawnAgent(spawn, timeout=10)
     kaged.restart()
     assert kaged.agents.SpawnAgent(spawn, timeout=10) == first
-    other = pb.SpawnAgentRequest(spec=spec_pb2.AgentSpec(command=["true"]), request_id="r1")
+    other = pb.SpawnAgentRequest(spec=spec_pb2.AgentSpec(command=["true"], working_directory="/"), request_id="r1")
     with pytest.raises(grpc.RpcError) as refused:
         kaged.agents.SpawnAgent(other, timeout=10)
     assert refused.value.code() is grpc.StatusCode.ALREADY_EXISTS
