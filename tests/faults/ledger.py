@@ -67,6 +67,7 @@ class Ledger:
         self._spawned: dict[str, int] = {}
         self._requests: dict[str, int] = {}
         self._ended: dict[str, int] = {}
+        self._outcomes: dict[str, str] = {}
         self._revisions: dict[str, int] = {}
         self._asked: dict[str, str] = {}
         self._settled: dict[str, list[str]] = {}
@@ -96,6 +97,7 @@ class Ledger:
                 self._spawned[meta.agent] = self._spawned.get(meta.agent, 0) + 1
             case "agent_ended":
                 self._ended[meta.agent] = self._ended.get(meta.agent, 0) + 1
+                self._outcomes[meta.agent] = fact.agent_ended.outcome
             case "run_wanted":
                 run.wanted += 1
             case "run_started":
@@ -232,7 +234,16 @@ class Ledger:
         runs = [(run_id, run) for run_id, run in self.runs.items() if run.agent == planned.agent and run.ends]
         runs.sort(key=lambda item: int(item[0].rpartition(".")[2]))
         real = [run for _, run in runs if run.ends[0].meta.fact.run_ended.kind not in ("not_started",)]
-        if planned.kind == "restart" or planned.tree:
+        if planned.tree:
+            return
+        outcome = self._outcomes.get(planned.agent, "")
+        last = real[-1].ends[0].meta.fact.run_ended if real else None
+        wanted = "cancelled" if planned.stopped else "succeeded" if last and last.exit_code == 0 else "failed"
+        if outcome != wanted:
+            self.find("lost", f"{planned.agent}: {planned.kind} {outcome}, not {wanted}")
+        if planned.kind == "restart":
+            if last is None or last.exit_code != 0:
+                self.find("lost", f"{planned.agent}: was not started again until it succeeded")
             return
         if len(real) > 1:
             self.find("duplicated", f"{planned.agent}: {planned.kind} ran {len(real)} times")

@@ -119,7 +119,7 @@ class Sweep:
             ["strace", *_flags(calls, number), "-p", str(pid)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         try:
-            eventually(lambda: _traced(pid) or not self._lives(), "strace to attach")
+            eventually(lambda: is_traced(pid) or not self._lives(), "strace to attach")
             yield
         finally:
             tracer.terminate()
@@ -203,7 +203,8 @@ def _flags(calls: str, number: int) -> list[str]:
     ]  # fmt: skip
 
 
-def _traced(pid: int) -> bool:
+def is_traced(pid: int) -> bool:
+    """Whether all threads of a process have a tracer."""
     tasks = list(Path(f"/proc/{pid}/task").glob("*/status"))
     with contextlib.suppress(OSError):
         return all("TracerPid:\t0\n" not in task.read_text() for task in tasks)

@@ -235,6 +235,22 @@ def _shim_with_exit(kaged: Kaged, agent: str) -> int | None:
     return shim_of(kaged, agent)
 
 
+# --- limits that hold without a daemon ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("limit", ["wall_time", "unsupervised"])
+def test_a_limit_that_is_reached_while_no_daemon_is_there_holds_and_is_told(kaged: Kaged, limit: str) -> None:
+    limits = spec_pb2.Limits(**{f"{limit}_s": 1.5})  # type: ignore[arg-type]  # names are checked by protobuf
+    agent = running(kaged, *SLEEPER, limits=limits)
+    kaged.kill()
+    eventually(lambda: not kaged.carriers(), "the shim to stop it")
+    kaged.start()
+    ended = kaged.wait(agent)
+    assert (ended.state, ended.outcome.reason) == (agent_service_pb2.AGENT_STATE_FAILED, "limit")
+    assert (ended.outcome.limit, ended.run.signal) == (limit, signal.SIGTERM)
+    assert ends(kaged, agent) == ["exited"]
+
+
 # --- disks -------------------------------------------------------------------------------------------------------
 
 _ENORMOUS = 1 << 60
