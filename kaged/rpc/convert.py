@@ -30,7 +30,9 @@ STATES: Final[dict[str, agents_pb.AgentState]] = {
 }
 STATE_WORDS: Final = {number: word for word, number in STATES.items()}
 ENDED: Final = frozenset(("succeeded", "failed", "cancelled"))
+PAGE_BYTES: Final = 2 << 20  # a page is full above this, so that gRPC's default of 4 MiB takes it
 MAX_SPEC_BYTES: Final = 256 << 10
+MAX_VARIABLE_BYTES: Final = 128 << 10  # MAX_ARG_STRLEN: execve refuses a longer word
 MAX_NOTE_BYTES: Final = 4096
 MAX_SECONDS: Final = 1e9
 _APPROVAL_STATES: Final = {
@@ -75,6 +77,11 @@ def spec_in(message: spec_pb2.AgentSpec, path: str = "spec") -> tuple[AgentSpec,
         ("restart.type", message.restart.type, spec_pb2.RestartType.values()),
     )
     wrong += [(f"{path}.{field}", f"{value} is not known") for field, value, values in known if value not in values]
+    words = (("environment", message.environment), ("secret_environment", message.secret_environment))
+    for field, variables in (*words, ("goal", {"KAGE_GOAL": message.goal})):
+        for name, value in variables.items():
+            if len(name.encode()) + len(value.encode()) + 2 > MAX_VARIABLE_BYTES:
+                wrong.append((f"{path}.{field}", f"{name[:64]!r} is longer than {MAX_VARIABLE_BYTES} bytes"))
     if both := sorted(set(message.environment) & set(message.secret_environment)):
         wrong.append((f"{path}.secret_environment", f"{', '.join(both[:8])} stands in environment too"))
     if wrong:

@@ -42,6 +42,8 @@ class Call:
         """The same for a request that was not parsed."""
         if not request_id:
             return Caller(actor=self.identity.actor)
+        if self.identity.agent:  # ids of one's own: an agent must not take those of the owner's requests
+            request_id = f"{self.identity.agent}:{request_id}"
         digest = sha256(self.method.encode() + b"\0" + request).digest()
         return Caller(actor=self.identity.actor, request_id=request_id, digest=digest)
 

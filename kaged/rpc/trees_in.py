@@ -28,11 +28,14 @@ _AUTO: Final = {
 }
 _AUTO_NUMBERS: Final = {word: number for number, word in _AUTO.items()}
 _DEPTH: Final = 16
+_BYTES: Final = 2 << 20
 _LEAVES: Final = 2000  # a tree is applied in one commit
 
 
 def spec_in(tree: str, message: pb.SupervisorSpec) -> tuple[trees.SupervisorSpec, list[LeafSpec]]:
     """A tree's spec and its leaves, in order. Raises Invalid with everything that is wrong."""
+    if message.ByteSize() > _BYTES:
+        raise Invalid(("spec", f"has {message.ByteSize()} bytes; at most {_BYTES}"), hint="make several trees")
     reading = _Reading()
     spec = reading.supervisor(tree, message, "", pb.ChildSpec(), depth=0)
     if reading.wrong:

@@ -166,7 +166,9 @@ def test_a_limit_that_nobody_can_hold_here_is_refused_by_its_name(kaged, limit):
         {"success_exit_codes": [256]},
         {"environment": {"A": "x\0y"}},
         {"environment": {"A": "1"}, "secret_environment": {"A": "2"}},
-        {"goal": "x" * 300_000},
+        {"goal": "x" * 131_070},
+        {"environment": {"A": "x" * 131_070}},
+        {"environment": {str(at): "x" * 60_000 for at in range(5)}},
         {"stdin": 77},
         {"terminal": spec_pb2.TerminalSize(rows=100_000), "capture": spec_pb2.CAPTURE_MODE_TERMINAL},
     ],
@@ -210,6 +212,27 @@ def test_pages_of_live_agents_are_whole_too(kaged):
     for agent in agents:
         kaged.end(agent)
     assert _list(kaged, filter='labels.group = "live"').agents == []
+
+
+@pytest.mark.parametrize("show_ended", [False, True])
+def test_a_page_of_large_agents_is_cut_by_size(kaged, show_ended):
+    labels = {"group": f"large-{show_ended}"}
+    large = {"A": "x" * 120_000, "B": "x" * 120_000}
+    agents = [kaged.spawn("sleep", "1000", labels=labels, environment=large) for _ in range(20)]
+    found: list[str] = []
+    token = ""
+    while not found or token:
+        asked = pb.ListAgentsRequest(
+            filter=f'labels.group = "large-{show_ended}"', page_size=1000, page_token=token, show_ended=show_ended
+        )
+        [answer] = raw_call(kaged, "AgentService/ListAgents", asked.SerializeToString())
+        assert len(answer) < 4 << 20
+        page = pb.ListAgentsResponse.FromString(answer)
+        found += [agent.id for agent in page.agents]
+        token = page.next_page_token
+    assert found == agents[::-1]
+    for agent in agents:
+        kaged.agents.StopAgent(pb.StopAgentRequest(agent=agent, grace_s=0), timeout=DEADLINE_S)
 
 
 def test_a_filter_chooses_by_state_name_and_label(kaged):

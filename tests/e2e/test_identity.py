@@ -13,7 +13,7 @@ import pytest
 from kaged.api.v1 import agent_service_pb2 as agents_pb
 from kaged.api.v1 import daemon_service_pb2 as daemon_pb
 from kaged.api.v1 import event_service_pb2 as pb
-from tests.e2e.api_words import new_event, refused
+from tests.e2e.api_words import append, new_event, refused
 from tests.e2e.daemon_kit import DEADLINE_S, Kaged, eventually
 from tests.e2e.test_api_errors import METHODS, _name
 
@@ -136,6 +136,15 @@ def test_an_agent_does_not_append_about_another_nor_in_the_daemons_name(kaged, i
     ):
         request = pb.AppendEventsRequest(events=[event]).SerializeToString()
         assert inside.ask("EventService/AppendEvents", request)[0] == "PERMISSION_DENIED"
+
+
+def test_an_agents_request_ids_are_its_own(kaged, inside):
+    request = pb.AppendEventsRequest(events=[new_event("notes/mine")], request_id="shared-word").SerializeToString()
+    first, again = inside.ask("EventService/AppendEvents", request), inside.ask("EventService/AppendEvents", request)
+    assert first == again
+    assert first[0] == "OK"
+    owner = append(kaged, new_event("notes/owners"), request_id="shared-word")
+    assert owner[0].revision == 1
 
 
 def test_an_agent_learns_where_the_journal_stands(inside):

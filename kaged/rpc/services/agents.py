@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
 
 from kaged.api.v1 import agent_service_pb2 as pb
 from kaged.domain.errors import Invalid, Precondition
@@ -18,6 +19,23 @@ from kaged.runtime.agents import AgentNotFound, Answer
 from kaged.runtime.core import Core
 
 _MAX_INPUT = 1 << 20
+
+
+@dataclass(slots=True)
+class _Page:
+    """Agents that fit into one answer, by count and by size."""
+
+    size: int
+    agents: list[pb.Agent] = field(default_factory=list)
+    room: int = convert.PAGE_BYTES
+
+    @property
+    def full(self) -> bool:
+        return len(self.agents) >= self.size or self.room <= 0
+
+    def add(self, agent: pb.Agent) -> None:
+        self.agents.append(agent)
+        self.room -= agent.ByteSize()
 
 
 class AgentEnded(Precondition):
@@ -173,24 +191,29 @@ class AgentService:
         wanted = sorted(
             (state for state in states if state.phase != "ended" and matches(state)), key=lambda state: -state.number
         )
-        found = [convert.agent(state, seq, sizes=self._core.sizes(state)) for state in wanted[:size]]
-        return found, wanted[size - 1].number if len(wanted) > size else 0, seq
+        page = _Page(size)
+        for state in wanted:
+            if page.full:
+                return page.agents, below, seq
+            page.add(convert.agent(state, seq, sizes=self._core.sizes(state)))
+            below = state.number
+        return page.agents, 0, seq
 
     def _stored(
         self, below: int, size: int, seq: int, show_ended: bool, matches: Callable[[AgentState], bool]
     ) -> tuple[list[pb.Agent], int]:
         """The same from states as of a seq. In a thread: it looks at all that ever were."""
-        found: list[pb.Agent] = []
-        while page := self._core.views.numbered(below, 64):
-            for number, agent in page:
+        page = _Page(size)
+        while numbered := self._core.views.numbered(below, 64):
+            for number, agent in numbered:
                 row = self._core.views.agent(agent, seq)
                 shown = row is not None and not row[0].removed and (show_ended or row[0].phase != "ended")
                 if row is not None and shown and matches(row[0]):
-                    if len(found) == size:
-                        return found, below
-                    found.append(convert.agent(row[0], seq, sizes=self._core.sizes_at(row[0], seq)))
+                    if page.full:
+                        return page.agents, below
+                    page.add(convert.agent(row[0], seq, sizes=self._core.sizes_at(row[0], seq)))
                 below = number
-        return found, 0
+        return page.agents, 0
 
     def _parse(self, text: str, now_us: int) -> Node:
         return parse(text, AGENTS, now_us=now_us)

@@ -9,6 +9,8 @@ from kaged.rpc.methods import Call
 from kaged.runtime.core import Core
 from kaged.store.selection import select
 
+_AT_ONCE = 16  # questions are looked at in small numbers, because each may be large
+
 
 class ApprovalService:
     """See the module."""
@@ -27,8 +29,9 @@ class ApprovalService:
         selection = select(text, now_us=0)
         found: list[pb.Approval] = []
         done = up_to <= 0
-        while len(found) < size and not done:
-            page = await asyncio.to_thread(self._core.reader.page, selection, 0, up_to, size - len(found), reverse=True)
+        while len(found) < size and not done and sum(item.ByteSize() for item in found) < convert.PAGE_BYTES:
+            count = min(size - len(found), _AT_ONCE)
+            page = await asyncio.to_thread(self._core.reader.page, selection, 0, up_to, count, reverse=True)
             asked = await asyncio.to_thread(self._core.asked_in, page.frames)
             wanted = [item for item in asked if request.show_answered or item.state == "open"]
             found += [convert.approval(item) for item in wanted]

@@ -69,12 +69,15 @@ class SupervisorService:
         size = parse_page_size(request.page_size, default=100, maximum=1000)
         cursor = read_page_token(request.page_token, method="ListTrees", arguments={})
         names = [name for name in self._core.trees.names() if cursor is None or name > cursor.decode()]
-        seq = self._core.journal.accepted_seq
-        found = [trees_in.tree_out(self._core.trees.state(name), seq) for name in names[:size]]
+        seq, room = self._core.journal.accepted_seq, convert.PAGE_BYTES
+        answer = pb.ListTreesResponse()
+        for at, name in enumerate(names):
+            if at == size or room <= 0:
+                answer.next_page_token = write_page_token(names[at - 1].encode(), method="ListTrees", arguments={})
+                break
+            answer.trees.append(trees_in.tree_out(self._core.trees.state(name), seq))
+            room -= answer.trees[-1].ByteSize()
         await self._core.journal.wait_durable(seq)
-        answer = pb.ListTreesResponse(trees=found)
-        if len(names) > size:
-            answer.next_page_token = write_page_token(names[size - 1].encode(), method="ListTrees", arguments={})
         return answer
 
     async def StopTree(self, request: pb.StopTreeRequest, call: Call) -> pb.StopTreeResponse:
