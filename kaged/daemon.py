@@ -119,7 +119,7 @@ class Daemon:
         self._stop = loop.create_future()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._signalled, number)
-        loop.add_signal_handler(signal.SIGHUP, self.reload)
+        loop.add_signal_handler(signal.SIGHUP, self._hung_up)
         owner = OwnerGate(token, config.state_dir / "owner.token")
         doors = self._doors = Doors(self, owner, AgentGate(key, self._live_run))
         await doors.bind(config.socket, config.agent_socket)
@@ -226,6 +226,10 @@ class Daemon:
             return
         log.info("signal name=%s", signal.Signals(number).name)
         self._stop.set_result((self._config.on_stop == "stop", 25.0, signal.Signals(number).name))
+
+    def _hung_up(self) -> None:
+        with contextlib.suppress(KageError):  # `reload` has logged it; nobody else waits for an answer
+            self.reload()
 
     # --- from the journal --------------------------------------------------------------------------------------------
 

@@ -103,7 +103,7 @@ class Keeper:
     def __init__(self, host: Host, watch: Watch, state: AgentState, run: Run, *, adopted: bool) -> None:
         self.agent = state.id
         self.run = run.id
-        self.last_output_s = host.system.monotonic_s()
+        self.last_output_s = self._last_input_s = host.system.monotonic_s()
         self.adopted_alive: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._host = host
         self._watch = watch
@@ -131,6 +131,8 @@ class Keeper:
 
     def obey(self, fact: FolderFact) -> None:
         """Put a durable order or input into the folder; kept until there is one."""
+        if isinstance(fact, facts.InputAccepted):
+            self._last_input_s = self._host.system.monotonic_s()
         if not self._ready:
             self._waiting.append(fact)
             return
@@ -276,6 +278,8 @@ class Keeper:
         if not self.adopted_alive.done():
             self.adopted_alive.set_result(alive and sealed is None)
         over = sealed is not None or not alive
+        if over and self._phase != "executed":  # it may have come and gone between the two looks
+            await self._look_for_program()
         if not alive and sealed is None:
             # Before the last read: with `capture: file` what is left of it may still be writing.
             await asyncio.to_thread(host.executor.kill_leftovers, self.run)
@@ -335,7 +339,8 @@ class Keeper:
         """Let small output gather; look at the idle limit."""
         limits = self._spec.limits
         now_s = self._host.system.monotonic_s()
-        if limits.idle_s and now_s - self.last_output_s > limits.idle_s and not self._limited:
+        idle_s = now_s - max(self.last_output_s, self._last_input_s)
+        if limits.idle_s and idle_s > limits.idle_s and not self._limited:
             self._limited = True
             self._host.limit(self.agent, "idle_s")
         rest_s = self._read_s + FLUSH_S - now_s

@@ -119,6 +119,15 @@ def test_a_state_folder_that_became_read_only_is_refused_in_one_line_and_works_a
         subprocess.run(["umount", "-l", str(state)], check=False)
 
 
+def test_a_broken_configuration_at_sighup_is_named_and_the_daemon_goes_on_as_before(kaged: Kaged) -> None:
+    (kaged.state / "kaged.toml").write_text("min_free_bytes = nonsense")
+    kaged.process.send_signal(signal.SIGHUP)  # type: ignore[union-attr]
+    eventually(lambda: "reload_refused" in kaged.words(), "the refusal")
+    assert "kaged.toml" in kaged.words()
+    assert "Traceback" not in kaged.words()
+    assert kaged.wait(kaged.spawn("true")).outcome.exit_code == 0
+
+
 # --- bad programs ------------------------------------------------------------------------------------------------
 
 
@@ -249,6 +258,18 @@ def test_a_limit_that_is_reached_while_no_daemon_is_there_holds_and_is_told(kage
     assert (ended.state, ended.outcome.reason) == (agent_service_pb2.AGENT_STATE_FAILED, "limit")
     assert (ended.outcome.limit, ended.run.signal) == (limit, signal.SIGTERM)
     assert ends(kaged, agent) == ["exited"]
+
+
+def test_an_agent_that_is_talked_to_is_not_idle(kaged: Kaged) -> None:
+    limits = spec_pb2.Limits(idle_s=2.5)
+    agent = kaged.spawn("sh", "-c", "cat > /dev/null", limits=limits, stdin=spec_pb2.STDIN_MODE_PIPE)
+    began = time.monotonic()
+    while time.monotonic() - began < 5:
+        kaged.send(agent, b"hello")
+        time.sleep(0.1)
+    assert kaged.agent(agent).state == agent_service_pb2.AGENT_STATE_RUNNING
+    ended = kaged.wait(agent)
+    assert (ended.outcome.reason, ended.outcome.limit) == ("limit", "idle_s")
 
 
 # --- disks -------------------------------------------------------------------------------------------------------
