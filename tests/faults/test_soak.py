@@ -11,7 +11,7 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
 
 
 def test_nothing_is_lost_or_doubled_or_left_over_when_the_daemon_is_killed_fifty_times(tmp_path: Path) -> None:
-    figures = soak(tmp_path, kills=50, seconds=30, agents=10, seed=20261122, kinds=list(soak_agent.KINDS))
+    figures = soak(tmp_path, kills=50, seconds=20, agents=10, seed=20261122, kinds=list(soak_agent.KINDS))
     print(figures)
     assert figures.kills >= 20  # a slow machine gets fewer; see Soak._kill_forever
     assert figures.agents >= 20
