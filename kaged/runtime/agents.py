@@ -121,7 +121,9 @@ class Agents:
         named = world.names.get(reference)
         if named is not None:
             return named
-        if self._views.agent(reference) is not None:
+        if self._views.agents_with_prefix(reference, 1) == [
+            reference
+        ]:  # an id is the first of those that begin with it
             return reference
         named = self._views.agent_named(reference)
         if named is not None:
