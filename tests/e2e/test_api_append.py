@@ -295,6 +295,41 @@ def test_answers_come_in_the_order_of_messages_with_many_in_flight(kaged):
     assert stored == [str(batch).encode() for batch in range(500)]
 
 
+def test_seqs_that_follow_from_an_answer_are_right_although_others_append_meanwhile(kaged):
+    known = new_event("s/mixed-known", event_id=uuid7(), occurred_us=1)
+    append(kaged, known)
+    over = threading.Event()
+
+    def others() -> None:
+        while not over.is_set():
+            append(kaged, new_event("s/mixed-other"))
+
+    threads = [threading.Thread(target=others) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    line = _Line(kaged)
+    for batch in range(60):
+        # A duplicate in the middle makes the daemon look at the disk, and others come in between.
+        twin = new_event("s/mixed", event_id=uuid7(), occurred_us=1, data=f"{batch}.2".encode())
+        groups = [_group(new_event("s/mixed", data=f"{batch}.{at}".encode())) for at in (0, 1, 3, 4)]
+        line.send(batch, *groups[:2], _group(known), _group(twin, twin), *groups[2:])
+    line.close()
+    answers = list(line.call)
+    over.set()
+    for thread in threads:
+        thread.join()
+    stored = {event.seq: event.body.custom.data.decode() for event in kaged.read("", stream="s/mixed")}
+    assert len(stored) == 300
+    for batch, answer in enumerate(answers):
+        listed = {item.group: [placed.seq for placed in item.appended] for item in answer.exceptions}
+        assert listed[2]
+        following = [group for group in (0, 1, 3, 4, 5) if group not in listed]
+        seqs = {group: answer.first_seq + at for at, group in enumerate(following)}
+        seqs |= {group: placed[0] for group, placed in listed.items() if group != 2}
+        wanted = {0: f"{batch}.0", 1: f"{batch}.1", 3: f"{batch}.2", 4: f"{batch}.3", 5: f"{batch}.4"}
+        assert {group: stored.get(seq) for group, seq in seqs.items()} == wanted
+
+
 def test_what_a_client_was_told_of_before_it_vanished_is_stored(kaged):
     line = _Line(kaged)
     for batch in range(50):
