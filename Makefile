@@ -22,7 +22,7 @@ help: ## show the targets
 $(VENV)/.ready: pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "Kage needs Python 3.11 or newer on PATH (or make PYTHON=/path/to/python3)" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@echo "installing Kage and its tools into $(VENV) (once)"
+	@echo "installing Kage and its tools into $(VENV) (once, a minute or two)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
@@ -38,7 +38,8 @@ check: $(VENV)/.ready ## format, lint, types, import rules, buf lint, unit and c
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-timing-info 2>/dev/null || $(BIN)/lint-imports
 	@$(BIN)/buf lint proto
-	@$(BIN)/python -m pytest -q -n $(JOBS) tests/unit tests/contract
+	@# The same examples each time, and no time limit for one: a gate. Chance searches in `make test`.
+	@$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal --hypothesis-profile=ci tests/unit tests/contract
 
 format: $(VENV)/.ready ## write the format and the safe fixes
 	@$(BIN)/ruff check --fix-only --quiet .
