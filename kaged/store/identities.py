@@ -78,7 +78,11 @@ class Identities:
             event_id = entry.id
             if event_id[:5] != of_bucket:
                 of_bucket = event_id[:5]
-                held = window.setdefault(id_bucket(event_id), {})
+                bucket = id_bucket(event_id)
+                found = window.get(bucket)
+                if found is None:
+                    found = window[bucket] = {}
+                held = found
             held[event_id] = entry.seq
             count += 1
         self._count += count

@@ -343,13 +343,14 @@ class Journal:
         store, builder, entries = self.store, self._builder, pending.entries
         batch = store.batch()
         frames: list[bytes] = []
+        short = len(SHORT_TAGS)
         for entry in entries:
             meta, body = entry.meta, entry.body
             head = pack_head(0x09, entry.seq, 0x11, entry.recorded_us, 0x19, entry.revision, 0x25, entry.actor)
             entry.leaf = sha256(b"\0" + sha256(head + meta).digest() + sha256(body).digest()).digest()
             entry.meta = entry.body = b""
             size = HEAD_BYTES + len(meta) + len(body)
-            frames.append(b"".join((SHORT_TAGS[size] if size < 16384 else b"\n" + varint(size), head, meta, body)))
+            frames.append(b"".join((SHORT_TAGS[size] if size < short else b"\n" + varint(size), head, meta, body)))
         batch.put_all("events", zip([pack_seq(entry.seq) for entry in entries], frames, strict=True))
         leaves = [entry.leaf for entry in entries]
         first, at = entries[0].seq, 0

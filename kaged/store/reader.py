@@ -183,7 +183,8 @@ class Reader:
         seqs: list[int] = []
         for seq in self._candidates(selection, after, up_to, reverse=reverse):
             seqs.append(seq)
-            if len(seqs) == SCAN_ROWS or len(seqs) >= max(64, limit * 2):
+            # Not more than asked for: each may lie in a block of its own, and mostly all of them match.
+            if len(seqs) >= min(SCAN_ROWS, max(64, limit)):
                 break
         else:
             values = self._values(seqs)
