@@ -65,8 +65,8 @@ class Sweep:
                 while worker.is_alive() and self._lives():
                     time.sleep(0.002)
                 killed = not self._lives()
-        if killed:
-            self.killed += 1
+        self.killed += killed
+        if killed or at_start:
             self._up.clear()
             kaged.kill()
             kaged.start()
@@ -109,7 +109,7 @@ class Sweep:
                 for pid in _daemons(kaged):
                     subprocess.run(["kill", "-9", str(pid)], check=False)
                 kaged.process.wait(10)
-        return True if killed else not self._lives()
+        return killed
 
     @contextlib.contextmanager
     def _traced(self, calls: str, number: int) -> Iterator[None]:
