@@ -88,6 +88,7 @@ def _report(bench: Bench, head: list[str], seconds: float) -> str:
     lines = [
         *head,
         f"raw append + fdatasync of 300 bytes: p50 {p50:.2f} ms, p99 {p99:.2f} ms ({len(bench.syncs)} probes)",
+        f"a round of a fixed loop: {min(bench.loops_ns):.0f} to {max(bench.loops_ns):.0f} ns (45 at full speed)",
         f"other work on the machine meanwhile: {median(load):.2f} cores (median), {load[-1]:.2f} (most)",
         f"{time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime())}; {bench.runs} runs each; took {seconds:.0f} s",
     ]

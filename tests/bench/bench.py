@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.bench.figures import Figure, Line, Skipped, cells
 from tests.bench.kage import ROOT, work
-from tests.bench.machine import Foreign, Sync, fdatasync
+from tests.bench.machine import Foreign, Sync, fdatasync, loop_ns
 
 
 @dataclass(slots=True)
@@ -22,6 +22,7 @@ class Bench:
     cache: Path = ROOT / ".bench"
     lines: list[Line] = field(default_factory=list)
     syncs: list[Sync] = field(default_factory=list)
+    loops_ns: list[float] = field(default_factory=list)
     foreign: Foreign = field(default_factory=Foreign)
     load: list[float] = field(default_factory=list)
     folder: Path = field(init=False)
@@ -42,6 +43,7 @@ class Bench:
     def sync(self) -> Sync:
         """Raw fdatasync now."""
         self.syncs.append(fdatasync(self.folder))
+        self.loops_ns.append(loop_ns())
         return self.syncs[-1]
 
     def say(self, line: Line) -> None:

@@ -52,6 +52,18 @@ def _file_system(folder: Path) -> str:
     return best[1]
 
 
+def loop_ns(seconds: float = 0.2) -> float:
+    """Median time of one round of a fixed loop: shared hosts slow down without saying so, and this shows it."""
+    took: list[float] = []
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        begun, total = time.thread_time_ns(), 0
+        for number in range(20_000):
+            total += number * number
+        took.append((time.thread_time_ns() - begun) / 20_000)
+    return percentile(took, 0.5)
+
+
 @dataclass(frozen=True, slots=True)
 class Sync:
     """Raw append of 300 bytes and fdatasync, in ms."""
