@@ -31,6 +31,9 @@ EXIT_BUSY: Final = 75
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the daemon; returns its exit code."""
     arguments = _parser().parse_args(argv)
+    # The journal holds what agents said and did: nobody else reads a file that we make. Agents keep the umask
+    # that we were started with.
+    agent_umask = os.umask(0o077)
     flags = {"log_level": arguments.log_level, "log_format": arguments.log_format, "on_stop": arguments.on_stop}
     try:
         config = configuration.load(
@@ -45,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.verb == "fsck":
             return run_fsck(config, print)
         logs.set_up(config.log_level, config.log_format, under_journal=bool(os.environ.get("JOURNAL_STREAM")))
-        return asyncio.run(Daemon(config, dict(os.environ)).run())
+        return asyncio.run(Daemon(config, dict(os.environ), agent_umask=agent_umask).run())
     except KageError as error:
         return _refused(error)
     except OSError as error:

@@ -73,7 +73,8 @@ class SocketTaken(AlreadyExists):
 class Daemon:
     """One life of the daemon. `run` returns its exit code."""
 
-    def __init__(self, config: Config, environ: dict[str, str]) -> None:
+    def __init__(self, config: Config, environ: dict[str, str], *, agent_umask: int = -1) -> None:
+        self._agent_umask = agent_umask
         self._config = config
         self._environ = environ
         self._system = System()
@@ -168,7 +169,7 @@ class Daemon:
         return Core(
             journal,
             self._system,
-            LocalRuns(config.runs_dir, shim),
+            LocalRuns(config.runs_dir, shim, umask=self._agent_umask),
             RunWatch(config.runs_dir),
             ADAPTERS,
             settings,

@@ -135,12 +135,13 @@ class LocalExecutor:
 
     name: Final = "local"
 
-    def __init__(self, shim: Path, *, python: str | None = None, prefix: tuple[str, ...] = ()) -> None:
+    def __init__(self, shim: Path, *, python: str | None = None, prefix: tuple[str, ...] = (), umask: int = -1) -> None:
         # byte code is for the Python that we run on; any other one compiles the source
         self._shim = byte_code(shim) if python is None and byte_code(shim).exists() else shim
         # not the venv's link to it: a shim must start while an upgrade replaces the venv
         self._python = python or getattr(sys, "_base_executable", "") or sys.executable
         self._prefix = prefix
+        self._umask = umask  # the agent's: the daemon's own is 077, and files of a work tree must not be; -1: as it is
 
     def launch(self, folder: RunFolder, spec: RunSpec) -> Launched:
         """Make the folder and start its shim; returns without waiting for it.
@@ -158,6 +159,7 @@ class LocalExecutor:
                     close_fds=True,
                     pass_fds=(theirs.fileno(),),
                     start_new_session=True,
+                    umask=self._umask,
                 )
         except OSError as error:
             ours.close()

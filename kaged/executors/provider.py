@@ -40,10 +40,10 @@ class LocalRuns:
 
     enforces: Final = frozenset(("wall_time_s", "idle_s", "output_bytes"))
 
-    def __init__(self, runs_dir: Path, shim: Path) -> None:
+    def __init__(self, runs_dir: Path, shim: Path, *, umask: int = -1) -> None:
         runs_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._dir = runs_dir
-        self._local = LocalExecutor(shim)
+        self._local = LocalExecutor(shim, umask=umask)
 
     def launch(self, run: str, spec: RunSpec) -> Launched:
         return self._local.launch(self.folder(run), spec)

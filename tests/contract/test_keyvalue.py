@@ -168,7 +168,7 @@ def play(store: KeyValue, batches: list[list[tuple[str, bytes, bytes]]]) -> None
     batches=st.lists(_STEPS, max_size=6),
     reads=st.lists(st.tuples(_KEYS, st.binary(max_size=2), st.integers(0, 5), st.booleans()), min_size=1, max_size=6),
 )
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_rocks_and_memory_answer_alike_to_any_batches(
     tmp_path_factory: pytest.TempPathFactory,
     batches: list[list[tuple[str, bytes, bytes]]],

@@ -39,21 +39,21 @@ def cut(data, places):
     return [data[start:end] for start, end in zip([0, *edges], [*edges, len(data)], strict=True)]
 
 
-@settings(max_examples=600)
+@settings(max_examples=250)
 @given(secrets=secret_maps, data=outputs, places=st.lists(st.integers(min_value=0), max_size=10))
 def test_any_chunking_gives_the_same_bytes_and_the_same_masks(secrets, data, places):
     masker = Masker(secrets)
     assert feed(masker, cut(data, places)) == feed(masker, [data])
 
 
-@settings(max_examples=300)
+@settings(max_examples=120)
 @given(data=token_outputs, places=st.lists(st.integers(min_value=0), max_size=10))
 def test_patterns_too_are_found_wherever_the_output_was_cut(data, places):
     masker = Masker({"A": "Q7Q7 sk-"}, patterns=PATTERNS)
     assert feed(masker, cut(data, places)) == feed(masker, [data])
 
 
-@settings(max_examples=300)
+@settings(max_examples=120)
 @given(secrets=secret_maps, data=outputs)
 def test_exactly_the_bytes_of_all_occurrences_are_overwritten(secrets, data):
     expected = bytearray(data)

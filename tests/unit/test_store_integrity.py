@@ -72,12 +72,15 @@ def test_an_untouched_store_is_good_and_has_the_root_that_the_journal_told() -> 
 
 
 @given(seq=st.one_of(st.integers(1, HEAD), st.integers(2 * SEGMENT - 3, HEAD)), bit=st.integers(0, 10_000))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_any_flipped_bit_of_an_event_is_found_and_its_seq_is_named(seq: int, bit: int) -> None:
     value = value_of("events", pack_seq(seq))
     changed = flipped(value, bit % (8 * len(value)))
     report = verify(store_with(("events", pack_seq(seq), changed)), from_seq=max(1, seq - 1500))
-    assert [(finding.seq, finding.kind) for finding in report.findings] == [(seq, "event")]
+    # A bit of the id may make it the id of another event: then that is found as well.
+    assert [(finding.seq, finding.kind) for finding in report.findings if finding.kind != "identity"] == [
+        (seq, "event")
+    ]
 
 
 @given(seq=st.integers(1, 2 * SEGMENT), bit=st.integers(0, 255))

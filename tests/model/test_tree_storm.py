@@ -1,10 +1,13 @@
 """A hundred thousand crashes in virtual time: everything is restarted, and the state does not grow."""
 
+import pytest
+
 from kaged.domain.machines import tree as t
 
 EXITS = 100_000
 
 
+@pytest.mark.timeout(600)  # some 10 s of work on an idle machine; the machines are shared
 def test_a_storm_of_exits_leaves_no_trace_but_its_last_period() -> None:
     children = tuple(t.ChildSpec(id=name, work=name) for name in "abcd")
     spec = t.SupervisorSpec(id="main", intensity=60, period_s=1.0, children=children)
