@@ -75,7 +75,7 @@ def load(
     values.update(_environment(environ))
     values.update({key: value for key, value in flags.items() if value is not None})
     place = Path(socket.removeprefix("unix:")).absolute() if socket else default_socket(environ, state).absolute()
-    if "socket" in values and not socket:
+    if "socket" in values and not socket and not environ.get("KAGE_SOCKET"):
         place = Path(str(values["socket"]).removeprefix("unix:")).absolute()
     values.pop("socket", None)
     config = Config(state_dir=state, socket=place, agent_socket=place.with_name("agents.sock"))
@@ -102,7 +102,7 @@ def _file(path: Path, *, required: bool) -> dict[str, Any]:
 
 
 def _environment(environ: Mapping[str, str]) -> dict[str, Any]:
-    known = {item.name for item in fields(Config)} - {"state_dir", "socket", "agent_socket"}
+    known = {item.name for item in fields(Config)} - {"state_dir", "socket"}
     return {name: environ[key] for name in known if (key := f"KAGED_{name.upper()}") in environ}
 
 
