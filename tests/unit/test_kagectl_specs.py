@@ -18,13 +18,13 @@ ENV = {"PATH": "/bin", "HOME": "/home/me", "EDITOR": "vi", "API_KEY": "s3cret"}
 
 
 def made(**options):
-    return spec_of(SpecOptions(**options), base=pb.AgentSpec(), env=ENV, here="/work")
+    return spec_of(SpecOptions(**options), base=pb.AgentSpec(), env=ENV, here="/there")
 
 
 def test_a_command_alone_runs_here_with_the_basic_environment_of_the_caller():
     spec = made(command=("make", "test"))
     assert list(spec.command) == ["make", "test"]
-    assert spec.working_directory == "/work"
+    assert spec.working_directory == "/there"
     assert dict(spec.environment) == {"PATH": "/bin", "HOME": "/home/me"}
 
 
@@ -96,7 +96,7 @@ def test_every_limit_and_policy_arrives_in_its_unit():
     assert spec.merge_stderr
     assert spec.goal == "done"
     assert dict(spec.labels) == {"team": "core"}
-    assert spec.working_directory == "/work/sub"
+    assert spec.working_directory == "/there/sub"
     assert list(spec.success_exit_codes) == [3]
 
 
@@ -140,7 +140,7 @@ def test_a_spec_file_gives_the_same_spec_in_toml_and_json():
 
 def test_options_go_on_top_of_a_spec_file():
     base = agent_file(tomllib.loads(AGENT_TOML))
-    spec = spec_of(SpecOptions(name="other", env=("MODE=y",)), base=base, env=ENV, here="/work")
+    spec = spec_of(SpecOptions(name="other", env=("MODE=y",)), base=base, env=ENV, here="/there")
     assert spec.name == "other"
     assert spec.environment["MODE"] == "y"
     assert spec.working_directory == "/srv"
