@@ -72,6 +72,9 @@ class RunFolder(Protocol):
     def write_order(self, offset: int, n: int, order: Order) -> int:
         """Put an order at its place."""
 
+    def ring(self) -> None:
+        """Make the shim look at its input and orders."""
+
     def forget_spec(self) -> None:
         """Drop the secrets."""
 

@@ -259,6 +259,7 @@ class Keeper:
                 sizes = self._folder.input_size(), self._folder.orders_size()
                 for fact in self._host.unperformed(self.agent, self.run, *sizes):
                     perform(self._folder, fact)
+                self._folder.ring()  # the daemon before us may have died between a write and its ring
             for fact in waiting:
                 perform(self._folder, fact)
             self._ready = True

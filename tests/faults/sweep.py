@@ -27,6 +27,8 @@ from tests.faults import soak_agent
 from tests.faults.ledger import Ledger, Planned
 from tests.faults.soak import Figures, Line
 
+import grpc  # isort: skip  # after daemon_kit, which sets what it must see
+
 CALLS: Final = (
     "write", "pwrite64", "fdatasync", "openat", "close", "rename", "mkdir", "mknodat,mknod", "unlink,unlinkat",
     "rmdir", "vfork,clone,clone3", "pipe2,socketpair", "flock", "fcntl", "sendto,sendmsg", "wait4", "inotify_add_watch",
@@ -64,7 +66,7 @@ class Sweep:
                 worker.start()
                 while worker.is_alive() and self._lives():
                     time.sleep(0.002)
-                killed = not self._lives()
+            killed = not self._lives()  # the blow may fall until strace is gone
         self.killed += killed
         if killed or at_start:
             self._up.clear()
@@ -74,7 +76,10 @@ class Sweep:
         worker.join(60.0)
         assert not worker.is_alive(), "the client did not get its answers"
         for planned in self._plan[-4:]:
-            kaged.wait(planned.agent)
+            try:
+                kaged.wait(planned.agent)
+            except grpc.RpcError as error:
+                raise AssertionError(f"{planned} does not end: {kaged.agent(planned.agent)}") from error
         return killed
 
     def _lives(self) -> bool:

@@ -1,5 +1,6 @@
 """What goes wrong around a daemon, one sentence each: other daemons, bad programs, full disks, dead shims, stops."""
 
+import json
 import os
 import signal
 import subprocess
@@ -35,6 +36,13 @@ def running(kaged: Kaged, *command: str, **spec: object) -> str:
     agent = kaged.spawn(*command, **spec)
     eventually(lambda: kaged.agent(agent).run.stdout_bytes, "its first output")
     return agent
+
+
+def swallowed(fifo: int) -> bool:
+    try:
+        return bool(os.read(fifo, 100))
+    except BlockingIOError:
+        return False
 
 
 def ends(kaged: Kaged, agent: str) -> list[str]:
@@ -149,6 +157,28 @@ def test_a_stop_that_was_asked_for_goes_on_when_the_daemon_dies(kaged: Kaged) ->
     ended = kaged.wait(agent)
     assert (ended.state, ended.run.signal) == (agent_service_pb2.AGENT_STATE_CANCELLED, signal.SIGKILL)
     assert ends(kaged, agent) == ["exited"]
+
+
+@pytest.mark.parametrize("what", ["input", "stop"])
+def test_what_a_dead_daemon_wrote_without_ringing_is_noticed_when_the_next_one_adopts(kaged: Kaged, what: str) -> None:
+    agent = running(kaged, "sh", "-c", "echo ready; read line; exit 7", stdin=spec_pb2.STDIN_MODE_PIPE)
+    folder = kaged.state / "runs" / kaged.agent(agent).run.id
+    shim = json.loads((folder / "meta.json").read_text())["pid"]
+    bell = os.open(folder / "bell", os.O_RDONLY | os.O_NONBLOCK)
+    os.kill(shim, signal.SIGSTOP)
+    try:
+        if what == "input":
+            kaged.send(agent, b"hello\n")
+        else:
+            kaged.agents.StopAgent(agent_service_pb2.StopAgentRequest(agent=agent, grace_s=5.0), timeout=10)
+        eventually(lambda: swallowed(bell), "the bell to be rung")  # ... and nobody has heard it
+        kaged.kill()
+    finally:
+        os.kill(shim, signal.SIGCONT)
+        os.close(bell)
+    kaged.start()
+    run = kaged.wait(agent).run
+    assert (run.exit_code, run.signal) == ((7, 0) if what == "input" else (-1, signal.SIGTERM))
 
 
 def test_grandchildren_that_hold_its_output_open_do_not_keep_a_run_from_ending(kaged: Kaged) -> None:
