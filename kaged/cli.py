@@ -19,7 +19,7 @@ from kaged import logs
 from kaged.daemon import Daemon
 from kaged.domain.errors import AlreadyExists, Broken, Invalid, KageError, Refusal
 from kaged.offline import run_fsck, run_reindex
-from kaged.store.keyvalue import StoreBusy
+from kaged.store.rows.keyvalue import StoreBusy
 from kaged.version import __version__
 
 EXIT_USAGE: Final = 2

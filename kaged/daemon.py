@@ -34,10 +34,10 @@ from kaged.runtime.core import Core, Settings
 from kaged.runtime.retention import keep_retention
 from kaged.runtime.system import System
 from kaged.service import ServiceManager
-from kaged.store.journal import Commit, Journal, StoreReadOnly, create_store
-from kaged.store.rocks import RocksStore
-from kaged.store.selection import FIRST_AGENT_ACTOR
-from kaged.store.witness import Witness
+from kaged.store.log.journal import Commit, Journal, StoreReadOnly, create_store
+from kaged.store.log.witness import Witness
+from kaged.store.reading.selection import FIRST_AGENT_ACTOR
+from kaged.store.rows.rocks import RocksStore
 from kaged.version import __version__
 
 API_REVISION: Final = 1

@@ -9,16 +9,16 @@ from kaged.api.v1 import event_pb2
 from kaged.config import Config
 from kaged.domain.errors import NotFound
 from kaged.executors.daemon_lock import DaemonLock
-from kaged.store.integrity import verify
-from kaged.store.journal import FORMAT
-from kaged.store.keys import pack_seq
-from kaged.store.keyvalue import StoreTooNew
-from kaged.store.rebuild import reindex
-from kaged.store.record import payload
-from kaged.store.rocks import RocksStore
-from kaged.store.run_ledger import RunLedger
-from kaged.store.states_rebuild import StateRebuilder
-from kaged.store.witness import Witness
+from kaged.store.derived.rebuild import reindex
+from kaged.store.derived.states_rebuild import StateRebuilder
+from kaged.store.log.journal import FORMAT
+from kaged.store.log.witness import Witness
+from kaged.store.rows.keys import pack_seq
+from kaged.store.rows.keyvalue import StoreTooNew
+from kaged.store.rows.rocks import RocksStore
+from kaged.store.upkeep.integrity import verify
+from kaged.store.upkeep.run_ledger import RunLedger
+from kaged.store.wire.record import payload
 
 
 class NoStore(NotFound):

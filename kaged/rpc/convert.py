@@ -14,8 +14,8 @@ from kaged.domain.machines.approval import ApprovalState
 from kaged.domain.quantities import parse_signal
 from kaged.domain.spec import AgentSpec, Violation
 from kaged.ports import TreeUsage
-from kaged.store import wire_spec
-from kaged.store.selection import FIRST_AGENT_ACTOR
+from kaged.store.reading.selection import FIRST_AGENT_ACTOR
+from kaged.store.wire import wire_spec
 
 STATES: Final[dict[str, agents_pb.AgentState]] = {
     "pending": agents_pb.AGENT_STATE_PENDING,

@@ -15,10 +15,10 @@ from kaged.api.v1 import event_pb2, fact_pb2
 from kaged.domain.errors import Invalid
 from kaged.rpc.convert import timestamp
 from kaged.runtime.core import Core
-from kaged.store.feed import Batch
-from kaged.store.record import fields
-from kaged.store.selection import Selection, select
-from kaged.store.views import agent_stream
+from kaged.store.derived.views import agent_stream
+from kaged.store.reading.feed import Batch
+from kaged.store.reading.selection import Selection, select
+from kaged.store.wire.record import fields
 
 _MAX_LINE: Final = 1 << 20
 _PAGE: Final = 16  # chunks of at most 64 KiB

@@ -11,7 +11,7 @@ from kaged.domain.machines.tree.spec import Shutdown
 from kaged.domain.spec import Violation
 from kaged.rpc import convert
 from kaged.runtime.trees import LeafSpec
-from kaged.store import wire_spec
+from kaged.store.wire import wire_spec
 
 _STRATEGIES: Final = {
     pb.STRATEGY_UNSPECIFIED: "one_for_one",

@@ -19,12 +19,12 @@ from kaged.domain.machines.approval import ApprovalState
 from kaged.domain.spec import AgentSpec, violations
 from kaged.ports import Adapter
 from kaged.runtime.engine import INTERNAL, Caller, Engine, Receipt
-from kaged.store.codec import Draft, decode
-from kaged.store.keyvalue import KeyValue
-from kaged.store.reader import Reader
-from kaged.store.record import payload
-from kaged.store.selection import select
-from kaged.store.views import Row, Views, agent_stream
+from kaged.store.derived.views import Row, Views, agent_stream
+from kaged.store.reading.reader import Reader
+from kaged.store.reading.selection import select
+from kaged.store.rows.keyvalue import KeyValue
+from kaged.store.wire.codec import Draft, decode
+from kaged.store.wire.record import payload
 
 _MIN_PREFIX: Final = 4
 _MAX_REFERENCE: Final = 128

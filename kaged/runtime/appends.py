@@ -14,12 +14,12 @@ from kaged.api.v1 import event_pb2
 from kaged.domain.errors import AlreadyExists, Denied, Invalid, KageError, TooMuch
 from kaged.runtime.engine import OWNER, Caller, Engine, Receipt
 from kaged.runtime.system import System
-from kaged.store.door import Door
-from kaged.store.journal import CheckFailed, Journal
-from kaged.store.operations import operation_row
-from kaged.store.reader import Reader
-from kaged.store.record import Record, decode_head, field_content, meta_field, split
-from kaged.store.segments import Entry
+from kaged.store.derived.operations import operation_row
+from kaged.store.log.journal import CheckFailed, Journal
+from kaged.store.reading.reader import Reader
+from kaged.store.wire.door import Door
+from kaged.store.wire.entry import Entry
+from kaged.store.wire.record import Record, decode_head, field_content, meta_field, split
 
 MAX_EVENTS = 1000
 

@@ -15,7 +15,7 @@ from kaged.domain.events import agent as facts
 from kaged.domain.machines.agent import AgentState, Run
 from kaged.ports import Launched, Watch
 from kaged.runtime.keeper import Host, Keeper
-from kaged.store.codec import Draft
+from kaged.store.wire.codec import Draft
 
 _SCAN_S: Final = 1.0  # the safety scan behind the watch (decision 18)
 _TRY_AGAIN_S: Final = 1.0

@@ -34,13 +34,13 @@ from kaged.runtime.samples import Samples
 from kaged.runtime.system import System
 from kaged.runtime.timers import Timers
 from kaged.runtime.trees import Trees
-from kaged.store.codec import Draft, decode
-from kaged.store.feed import Feed
-from kaged.store.journal import Journal
-from kaged.store.reader import Reader
-from kaged.store.record import payload
-from kaged.store.selection import select
-from kaged.store.views import Views, agent_stream
+from kaged.store.derived.views import Views, agent_stream
+from kaged.store.log.journal import Journal
+from kaged.store.reading.feed import Feed
+from kaged.store.reading.reader import Reader
+from kaged.store.reading.selection import select
+from kaged.store.wire.codec import Draft, decode
+from kaged.store.wire.record import payload
 
 _ADOPT_S: Final = 5.0
 _CHUNKS: Final = 16

@@ -19,11 +19,11 @@ from kaged.domain.events import agent as facts
 from kaged.domain.machines.agent import AgentState
 from kaged.domain.world import Changed, World
 from kaged.runtime.system import System
-from kaged.store.codec import DomainEvent, Draft, encode
-from kaged.store.journal import Journal
-from kaged.store.operations import Operation, find_operation, operation_row
-from kaged.store.selection import FIRST_AGENT_ACTOR
-from kaged.store.views import Row, agent_stream, rows, tree_stream
+from kaged.store.derived.operations import Operation, find_operation, operation_row
+from kaged.store.derived.views import Row, agent_stream, rows, tree_stream
+from kaged.store.log.journal import Journal
+from kaged.store.reading.selection import FIRST_AGENT_ACTOR
+from kaged.store.wire.codec import DomainEvent, Draft, encode
 
 DAEMON: Final = 1
 OWNER: Final = 2

@@ -12,8 +12,8 @@ from typing import Final
 from kaged.domain.errors import KageError
 from kaged.domain.events.agent import Redacted
 from kaged.runtime.core import DAEMON_STREAM, Core
-from kaged.store.codec import Draft
-from kaged.store.retention import drop_old_bulk
+from kaged.store.upkeep.retention import drop_old_bulk
+from kaged.store.wire.codec import Draft
 
 _EVERY_S: Final = 600.0
 _BREATH_S: Final = 0.05  # between steps, so that a long pass is felt by nobody

@@ -18,8 +18,8 @@ from kaged.domain.machines.agent import AgentState
 from kaged.domain.spec import AgentSpec, Violation, name_problem
 from kaged.runtime.agents import Agents, Draining, NameTaken, secret_rows, stored_secrets
 from kaged.runtime.engine import Caller, Engine, Receipt
-from kaged.store.codec import Draft
-from kaged.store.views import Row, Views
+from kaged.store.derived.views import Row, Views
+from kaged.store.wire.codec import Draft
 
 _FOR_EVER_S: Final = 1e9
 _KILL: Final = 9

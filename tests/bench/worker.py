@@ -328,9 +328,9 @@ async def live(socket: str, token: str, rate: float, subscribers: int, seconds: 
 async def group_commit(folder: str, waiters: int, seconds: float, most: int) -> dict[str, Any]:
     """Door, journal and RocksDB in this process: waiters that each append one event and wait for the disk."""
     from kaged.runtime.system import System
-    from kaged.store.door import Door
-    from kaged.store.journal import Journal, create_store
-    from kaged.store.rocks import RocksStore
+    from kaged.store.log.journal import Journal, create_store
+    from kaged.store.rows.rocks import RocksStore
+    from kaged.store.wire.door import Door
 
     system = System()
     store = RocksStore(Path(folder) / "db")
@@ -371,9 +371,9 @@ async def group_commit(folder: str, waiters: int, seconds: float, most: int) -> 
 async def build(folder: str, events: int) -> dict[str, Any]:
     """A store of many events, as a daemon would have written it; recorded 100 us apart, ending now."""
     from kaged.runtime.system import System
-    from kaged.store.door import Door
-    from kaged.store.journal import Journal, create_store
-    from kaged.store.rocks import RocksStore
+    from kaged.store.log.journal import Journal, create_store
+    from kaged.store.rows.rocks import RocksStore
+    from kaged.store.wire.door import Door
 
     system = System()
     store = RocksStore(Path(folder) / "db")

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kaged.store.inmemory import MemoryStore
-from kaged.store.keys import FAMILIES
-from kaged.store.keyvalue import KeyValue
-from kaged.store.rocks import RocksStore
+from kaged.store.rows.inmemory import MemoryStore
+from kaged.store.rows.keys import FAMILIES
+from kaged.store.rows.keyvalue import KeyValue
+from kaged.store.rows.rocks import RocksStore
 
 
 @pytest.fixture(params=["rocks", "memory"])

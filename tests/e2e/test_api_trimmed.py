@@ -8,7 +8,7 @@ import grpc
 import pytest
 
 from kaged.api.v1 import event_service_pb2 as pb
-from kaged.store.rocks import RocksStore
+from kaged.store.rows.rocks import RocksStore
 from tests.e2e.api_words import append, new_event, refused, stream
 from tests.e2e.daemon_kit import DEADLINE_S, Kaged
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from kaged.store.keys import pack_seq
-from kaged.store.rocks import RocksStore
+from kaged.store.rows.keys import pack_seq
+from kaged.store.rows.rocks import RocksStore
 from tests.e2e.daemon_kit import Kaged
 
 pytestmark = pytest.mark.e2e

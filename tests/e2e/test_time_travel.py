@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from kaged.api.v1 import agent_service_pb2, approval_service_pb2, spec_pb2, supervisor_service_pb2
-from kaged.store.keys import DERIVED
-from kaged.store.rocks import RocksStore
+from kaged.store.rows.keys import DERIVED
+from kaged.store.rows.rocks import RocksStore
 from tests.e2e.daemon_kit import DEADLINE_S, Kaged, eventually
 
 ASKER = """

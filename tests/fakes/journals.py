@@ -8,12 +8,12 @@ from collections.abc import Coroutine, Iterable, Sequence
 from typing import TypeVar
 
 from kaged.api.v1 import event_pb2
-from kaged.store.door import Door
-from kaged.store.feed import Feed
-from kaged.store.journal import Journal, create_store
-from kaged.store.keyvalue import KeyValue
-from kaged.store.reader import Reader
-from kaged.store.segments import Entry
+from kaged.store.log.journal import Journal, create_store
+from kaged.store.reading.feed import Feed
+from kaged.store.reading.reader import Reader
+from kaged.store.rows.keyvalue import KeyValue
+from kaged.store.wire.door import Door
+from kaged.store.wire.entry import Entry
 
 T = TypeVar("T")
 

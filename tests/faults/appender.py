@@ -9,9 +9,9 @@ import random
 import sys
 from pathlib import Path
 
-from kaged.store.journal import Journal, create_store
-from kaged.store.rocks import RocksStore
-from kaged.store.witness import Witness
+from kaged.store.log.journal import Journal, create_store
+from kaged.store.log.witness import Witness
+from kaged.store.rows.rocks import RocksStore
 from tests.fakes.journals import START_US, Clock, door, new_event
 
 

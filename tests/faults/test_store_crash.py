@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from kaged.store.door import leaf_of, reread
-from kaged.store.journal import Journal, create_store
-from kaged.store.keyvalue import DiskFull, StoreBusy, StoreCorrupt
-from kaged.store.merkle import root_of
-from kaged.store.rocks import RocksStore
-from kaged.store.witness import FILE_NAME, Witness
+from kaged.store.log.journal import Journal, create_store
+from kaged.store.log.merkle import root_of
+from kaged.store.log.witness import FILE_NAME, Witness
+from kaged.store.rows.keyvalue import DiskFull, StoreBusy, StoreCorrupt
+from kaged.store.rows.rocks import RocksStore
+from kaged.store.wire.door import leaf_of, reread
 from tests.fakes.journals import START_US, Clock, OpenJournal, door, frames_of, new_event
 
 pytestmark = pytest.mark.faults

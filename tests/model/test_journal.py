@@ -13,14 +13,14 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from kaged.api.v1 import event_pb2
 from kaged.domain.errors import NotFound
 from kaged.domain.filter.times import format_time
-from kaged.store.inmemory import MemoryStore
-from kaged.store.keys import SEGMENT
-from kaged.store.keyvalue import KeyValue
-from kaged.store.merkle import root_of
-from kaged.store.record import leaf_hash, payload, split
-from kaged.store.rocks import RocksStore
-from kaged.store.segments import Entry
-from kaged.store.selection import select
+from kaged.store.log.merkle import root_of
+from kaged.store.reading.selection import select
+from kaged.store.rows.inmemory import MemoryStore
+from kaged.store.rows.keys import SEGMENT
+from kaged.store.rows.keyvalue import KeyValue
+from kaged.store.rows.rocks import RocksStore
+from kaged.store.wire.entry import Entry
+from kaged.store.wire.record import leaf_hash, payload, split
 from tests.fakes.journals import START_US, OpenJournal, event_id, new_event
 
 STREAMS = ("a", "b", "notes/a", "notes/ab", "c")

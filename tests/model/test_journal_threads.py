@@ -11,12 +11,12 @@ from threading import Event
 import pytest
 
 from kaged.api.v1 import event_service_pb2
-from kaged.store.inmemory import MemoryStore
-from kaged.store.journal import Journal, create_store
-from kaged.store.keyvalue import KeyValue
-from kaged.store.reader import Reader
-from kaged.store.rocks import RocksStore
-from kaged.store.selection import select
+from kaged.store.log.journal import Journal, create_store
+from kaged.store.reading.reader import Reader
+from kaged.store.reading.selection import select
+from kaged.store.rows.inmemory import MemoryStore
+from kaged.store.rows.keyvalue import KeyValue
+from kaged.store.rows.rocks import RocksStore
 from tests.fakes.journals import START_US, Clock, door, new_event
 
 SECONDS = 4.0

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from kaged.api.v1 import event_pb2
 from kaged.api.v1 import event_service_pb2 as pb
 from kaged.rpc.plain_groups import plain_groups
-from kaged.store.record import field_content, fields
+from kaged.store.wire.record import field_content, fields
 
 EVENTS = st.builds(
     lambda size, stream: event_pb2.NewEvent(

@@ -6,9 +6,9 @@ import pytest
 
 from kaged.api.v1 import event_pb2
 from kaged.domain.events import agent as facts
-from kaged.store.codec import Draft, encode
-from kaged.store.record import encode_head
-from kaged.store.run_ledger import RunLedger
+from kaged.store.upkeep.run_ledger import RunLedger
+from kaged.store.wire.codec import Draft, encode
+from kaged.store.wire.record import encode_head
 
 RUN = "abcdefgh.1"
 WANTED = facts.RunWanted(run=RUN, attempt=1, cause="spawn", ordinal=0)

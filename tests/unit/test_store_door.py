@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from kaged.api.v1 import event_pb2, event_service_pb2
 from kaged.domain.errors import Invalid, KageError
-from kaged.store import door as door_module
-from kaged.store.door import Door, EventTooLarge, ReservedEventType, reread
-from kaged.store.record import (
+from kaged.store.wire import door as door_module
+from kaged.store.wire.door import Door, EventTooLarge, ReservedEventType, reread
+from kaged.store.wire.entry import Entry
+from kaged.store.wire.record import (
     EMPTY_BODY,
     MAX_EVENT_BYTES,
     body_field,
@@ -22,7 +23,6 @@ from kaged.store.record import (
     split,
     varint,
 )
-from kaged.store.segments import Entry
 from tests.fakes.journals import START_US, event_id, new_event
 
 GOOD = new_event(1)

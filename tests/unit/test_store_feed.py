@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from kaged.api.v1 import event_pb2, event_service_pb2
 from kaged.domain.errors import Unavailable
-from kaged.store.feed import Batch, CaughtUp, Checkpoint, Feed, FellBehind, Heartbeat, Message, SubscriberLimit
-from kaged.store.inmemory import MemoryStore
-from kaged.store.journal import Journal, create_store
-from kaged.store.reader import PositionInFuture, Reader
-from kaged.store.selection import Selection, select
+from kaged.store.log.journal import Journal, create_store
+from kaged.store.reading.feed import Batch, CaughtUp, Checkpoint, Feed, FellBehind, Heartbeat, Message, SubscriberLimit
+from kaged.store.reading.reader import PositionInFuture, Reader
+from kaged.store.reading.selection import Selection, select
+from kaged.store.rows.inmemory import MemoryStore
 from tests.fakes.journals import START_US, Clock, door, new_event
 
 FILTERS = ("", 'stream = "notes/1"', 'type = "none.such"', "seq <= 7", "seq > 30", 'tags.k = "1"')

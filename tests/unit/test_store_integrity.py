@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kaged.store.inmemory import MemoryStore
-from kaged.store.integrity import stored_roots, verify
-from kaged.store.keys import FAMILIES, SEGMENT, Family, leaves_row, pack_seq, root_row, sealed_row
-from kaged.store.merkle import consistency_holds, consistency_proof, inclusion_holds, inclusion_proof
-from kaged.store.record import frame, split
+from kaged.store.log.merkle import consistency_holds, consistency_proof, inclusion_holds, inclusion_proof
+from kaged.store.rows.inmemory import MemoryStore
+from kaged.store.rows.keys import FAMILIES, SEGMENT, Family, leaves_row, pack_seq, root_row, sealed_row
+from kaged.store.upkeep.integrity import stored_roots, verify
+from kaged.store.wire.record import frame, split
 from tests.fakes.journals import OpenJournal, new_event
 
 HEAD = 2 * SEGMENT + 70

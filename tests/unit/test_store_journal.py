@@ -9,12 +9,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kaged.domain.errors import Bug
-from kaged.store import journal as journal_module
-from kaged.store.inmemory import MemoryStore
-from kaged.store.journal import Journal, StoreReadOnly, create_store
-from kaged.store.keys import FAMILIES, SEGMENT, Family, root_row, segment_start
-from kaged.store.keyvalue import Batch, DiskFull, StoreCorrupt, StoreTooNew
-from kaged.store.segments import Entry, decode_postings, encode_postings
+from kaged.store.log import journal as journal_module
+from kaged.store.log.journal import Journal, StoreReadOnly, create_store
+from kaged.store.log.segments import decode_postings, encode_postings
+from kaged.store.rows.inmemory import MemoryStore
+from kaged.store.rows.keys import FAMILIES, SEGMENT, Family, root_row, segment_start
+from kaged.store.rows.keyvalue import Batch, DiskFull, StoreCorrupt, StoreTooNew
+from kaged.store.wire.entry import Entry
 from tests.fakes.journals import START_US, Clock, OpenJournal, door, event_id, new_event
 
 
@@ -225,7 +226,7 @@ def test_a_missing_or_damaged_row_is_refused_when_the_store_is_opened() -> None:
 
 
 async def test_ids_are_found_after_the_window_shrank(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kaged.store.identities._WINDOW_IDS", 100)
+    monkeypatch.setattr("kaged.store.log.identities._WINDOW_IDS", 100)
     journal = await started(MemoryStore())
     # Old and new ids mixed, so that buckets below and above the floor are both in use.
     times = [START_US - (number * 7919 % 50) * 300_000 for number in range(1, 3 * SEGMENT)]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kaged.store.merkle import (
+from kaged.store.log.merkle import (
     EMPTY_ROOT,
     Frontier,
     consistency_holds,

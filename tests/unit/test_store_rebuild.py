@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kaged.api.v1 import event_pb2
-from kaged.store.inmemory import MemoryStore
-from kaged.store.journal import Journal
-from kaged.store.keys import DERIVED, FAMILIES, SEGMENT, Family, pack_seq, state_row
-from kaged.store.keyvalue import Batch, KeyValue, StoreCorrupt
-from kaged.store.rebuild import Row, reindex
-from kaged.store.rocks import RocksStore
-from kaged.store.segments import Entry
+from kaged.store.derived.rebuild import Row, reindex
+from kaged.store.log.journal import Journal
+from kaged.store.rows.inmemory import MemoryStore
+from kaged.store.rows.keys import DERIVED, FAMILIES, SEGMENT, Family, pack_seq, state_row
+from kaged.store.rows.keyvalue import Batch, KeyValue, StoreCorrupt
+from kaged.store.rows.rocks import RocksStore
+from kaged.store.wire.entry import Entry
 from tests.fakes.journals import START_US, Clock, OpenJournal, new_event
 
 

@@ -11,17 +11,17 @@ from hypothesis import strategies as st
 
 from kaged.api.v1 import event_pb2, event_service_pb2
 from kaged.domain.signals import SignalKind
-from kaged.store.door import engine_entry
-from kaged.store.inmemory import MemoryStore
-from kaged.store.integrity import verify
-from kaged.store.journal import Journal
-from kaged.store.keys import FAMILIES, SEGMENT, pack_seq
-from kaged.store.keyvalue import Batch, KeyValue
-from kaged.store.reader import EventNotFound
-from kaged.store.record import payload
-from kaged.store.retention import CURSOR, REQUESTED, RETENTION, drop_old_bulk, redact
-from kaged.store.rocks import RocksStore
-from kaged.store.selection import select
+from kaged.store.log.journal import Journal
+from kaged.store.reading.reader import EventNotFound
+from kaged.store.reading.selection import select
+from kaged.store.rows.inmemory import MemoryStore
+from kaged.store.rows.keys import FAMILIES, SEGMENT, pack_seq
+from kaged.store.rows.keyvalue import Batch, KeyValue
+from kaged.store.rows.rocks import RocksStore
+from kaged.store.upkeep.integrity import verify
+from kaged.store.upkeep.retention import CURSOR, REQUESTED, RETENTION, drop_old_bulk, redact
+from kaged.store.wire.door import engine_entry
+from kaged.store.wire.record import payload
 from tests.fakes.journals import START_US, Clock, OpenJournal, event_id, frames_of, new_event
 
 SECRET = b"hunter2-correct-horse"

@@ -7,7 +7,7 @@ from kaged.domain.paging import Argument, parse_page_size, read_page_token, writ
 from kaged.rpc import convert
 from kaged.rpc.methods import Call
 from kaged.runtime.core import Core
-from kaged.store.selection import select
+from kaged.store.reading.selection import select
 
 _AT_ONCE = 16  # questions are looked at in small numbers, because each may be large
 

@@ -17,9 +17,9 @@ from kaged.rpc.plain_groups import plain_groups
 from kaged.rpc.status import to_failure
 from kaged.runtime.appends import Accepted, Appends, Check
 from kaged.runtime.core import Core
-from kaged.store.feed import Batch, CaughtUp, Checkpoint, FellBehind
-from kaged.store.record import decode_head, field_content, fields, payload, split, varint
-from kaged.store.selection import Selection, select
+from kaged.store.reading.feed import Batch, CaughtUp, Checkpoint, FellBehind
+from kaged.store.reading.selection import Selection, select
+from kaged.store.wire.record import decode_head, field_content, fields, payload, split, varint
 
 _IN_FLIGHT: Final = 64  # messages of one append stream that wait for the disk; then the client waits
 _BATCH: Final = 256

@@ -12,7 +12,7 @@ from kaged.rpc import convert, trees_in
 from kaged.rpc.methods import Call
 from kaged.runtime.core import Core
 from kaged.runtime.trees import TreeNotFound
-from kaged.store import wire_spec
+from kaged.store.wire import wire_spec
 
 
 class SupervisorService:

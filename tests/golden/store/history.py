@@ -8,12 +8,12 @@ import json
 from hashlib import sha256
 
 from kaged.api.v1 import event_pb2
-from kaged.store.door import engine_entry
-from kaged.store.inmemory import MemoryStore
-from kaged.store.keys import FAMILIES, SEGMENT, pack_seq
-from kaged.store.keyvalue import KeyValue
-from kaged.store.record import body_field, meta_field, varint
-from kaged.store.retention import REQUESTED, redact
+from kaged.store.rows.inmemory import MemoryStore
+from kaged.store.rows.keys import FAMILIES, SEGMENT, pack_seq
+from kaged.store.rows.keyvalue import KeyValue
+from kaged.store.upkeep.retention import REQUESTED, redact
+from kaged.store.wire.door import engine_entry
+from kaged.store.wire.record import body_field, meta_field, varint
 from tests.fakes.journals import START_US, OpenJournal, event_id, new_event
 
 _WHOLE_BYTES = 200  # longer values are shown by their beginning, length and hash

@@ -7,13 +7,13 @@ from typing import cast
 import pytest
 
 from kaged.api.v1 import event_pb2, event_service_pb2
-from kaged.store.inmemory import MemoryStore
-from kaged.store.integrity import verify
-from kaged.store.journal import Journal
-from kaged.store.keys import Family
-from kaged.store.reader import Reader
-from kaged.store.record import payload
-from kaged.store.selection import select
+from kaged.store.log.journal import Journal
+from kaged.store.reading.reader import Reader
+from kaged.store.reading.selection import select
+from kaged.store.rows.inmemory import MemoryStore
+from kaged.store.rows.keys import Family
+from kaged.store.upkeep.integrity import verify
+from kaged.store.wire.record import payload
 from tests.fakes.journals import START_US, Clock, event_id
 from tests.golden.store.history import segment, shown, small
 

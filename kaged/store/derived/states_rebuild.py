@@ -13,12 +13,12 @@ from kaged.domain.events import agent as facts
 from kaged.domain.machines.agent import AgentState
 from kaged.domain.plain import from_json
 from kaged.domain.world import World
-from kaged.store.codec import decode
-from kaged.store.keys import AGENT_STATE, SEGMENT, state_prefix
-from kaged.store.keyvalue import KeyValue
-from kaged.store.operations import operation_row
-from kaged.store.segments import Entry
-from kaged.store.views import Row, rows
+from kaged.store.derived.operations import operation_row
+from kaged.store.derived.views import Row, rows
+from kaged.store.rows.keys import AGENT_STATE, SEGMENT, state_prefix
+from kaged.store.rows.keyvalue import KeyValue
+from kaged.store.wire.codec import decode
+from kaged.store.wire.entry import Entry
 
 _RECENT: Final = 2 * SEGMENT  # ended agents whose rows may not be in the store yet: a step is at most a segment
 

@@ -13,9 +13,9 @@ from kaged.api.v1 import event_pb2, fact_pb2, spec_pb2
 from kaged.domain.events import agent as facts
 from kaged.domain.events import tree as tree_facts
 from kaged.domain.plain import from_json, to_plain
-from kaged.store import wire_spec
-from kaged.store.door import engine_entry
-from kaged.store.segments import Entry
+from kaged.store.wire import wire_spec
+from kaged.store.wire.door import engine_entry
+from kaged.store.wire.entry import Entry
 
 DomainEvent = facts.AgentEvent | facts.CaptureEvent | facts.DaemonEvent | tree_facts.Event
 

@@ -16,8 +16,9 @@ from kaged.domain.machines.agent import AgentState
 from kaged.domain.machines.approval import ApprovalState
 from kaged.domain.plain import from_json, to_json
 from kaged.domain.world import Changed, World
-from kaged.store.codec import decode
-from kaged.store.keys import (
+from kaged.store.reading.reader import Reader
+from kaged.store.reading.selection import select
+from kaged.store.rows.keys import (
     AGENT_NAME,
     AGENT_STATE,
     APPROVAL_STATE,
@@ -27,10 +28,9 @@ from kaged.store.keys import (
     state_row,
     state_seq,
 )
-from kaged.store.keyvalue import KeyValue
-from kaged.store.reader import Reader
-from kaged.store.record import payload
-from kaged.store.selection import select
+from kaged.store.rows.keyvalue import KeyValue
+from kaged.store.wire.codec import decode
+from kaged.store.wire.record import payload
 
 Row = tuple[Family, bytes, bytes | None]
 

@@ -34,8 +34,8 @@ from rocksdict import (
 )
 
 from kaged.domain.errors import Broken, KageError
-from kaged.store.keys import FAMILIES, Family
-from kaged.store.keyvalue import Batch, DiskFull, StoreBusy, StoreCorrupt, StoreFailed
+from kaged.store.rows.keys import FAMILIES, Family
+from kaged.store.rows.keyvalue import Batch, DiskFull, StoreBusy, StoreCorrupt, StoreFailed
 
 _MIB: Final = 1 << 20
 _MAX_WAL_BYTES: Final = 24 * _MIB  # bounds the replay after a kill: about 15 ms per MiB here

@@ -5,8 +5,8 @@ from struct import Struct
 from typing import Final
 
 from kaged.api.v1 import event_pb2
-from kaged.store.keys import Family
-from kaged.store.keyvalue import KeyValue
+from kaged.store.rows.keys import Family
+from kaged.store.rows.keyvalue import KeyValue
 
 _ROW: Final = Struct(">QQI")
 

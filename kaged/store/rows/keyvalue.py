@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import ClassVar, Protocol
 
 from kaged.domain.errors import Broken, Refusal
-from kaged.store.keys import Family
+from kaged.store.rows.keys import Family
 
 
 class DiskFull(Broken):

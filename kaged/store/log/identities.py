@@ -9,27 +9,13 @@ from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from kaged.domain.errors import Invalid
-from kaged.store.keys import id_bucket, segment_start
-from kaged.store.keyvalue import KeyValue
-from kaged.store.segments import ID_ROW_BYTES, Entry
+from kaged.store.log.segments import ID_ROW_BYTES
+from kaged.store.rows.keys import id_bucket, segment_start
+from kaged.store.rows.keyvalue import KeyValue
+from kaged.store.wire.entry import Entry
 
 _WINDOW_IDS: Final = 65_536  # some 12 MiB when full; only a daemon under load fills it
 _CACHED_BUCKETS: Final = 16
-_MAX_AHEAD_MS: Final = 5 * 60 * 1000
-
-
-def check_id(event_id: bytes, now_us: int) -> None:
-    """Only UUIDv7 of at most five minutes ahead. Raises Invalid."""
-    if len(event_id) != 16 or event_id[6] >> 4 != 7 or event_id[8] >> 6 != 2:
-        raise Invalid(("events.meta.id", "not a UUIDv7 of 16 bytes"), hint="leave it empty and one is made")
-    if int.from_bytes(event_id[:6], "big") > now_us // 1000 + _MAX_AHEAD_MS:
-        raise Invalid(("events.meta.id", "its time is more than 5 minutes ahead"), hint="check the clock")
-
-
-def latest_id_time(now_us: int) -> bytes:
-    """The largest first six bytes that an id may have now."""
-    return (now_us // 1000 + _MAX_AHEAD_MS).to_bytes(6, "big")
 
 
 class Identities:

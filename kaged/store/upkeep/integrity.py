@@ -13,9 +13,10 @@ from typing import Final, Literal
 from google.protobuf.message import DecodeError
 
 from kaged.api.v1 import event_pb2
-from kaged.store.door import leaf_of, reread
-from kaged.store.identities import load_bucket
-from kaged.store.keys import (
+from kaged.store.derived.rebuild import segment_rows
+from kaged.store.log.identities import load_bucket
+from kaged.store.log.merkle import Frontier, RangeRoot, root_of
+from kaged.store.rows.keys import (
     SEGMENT,
     Family,
     id_bucket,
@@ -27,11 +28,10 @@ from kaged.store.keys import (
     segment_start,
     unpack_seq,
 )
-from kaged.store.keyvalue import KeyValue
-from kaged.store.merkle import Frontier, RangeRoot, root_of
-from kaged.store.rebuild import segment_rows
-from kaged.store.record import field_content, split
-from kaged.store.segments import Entry
+from kaged.store.rows.keyvalue import KeyValue
+from kaged.store.wire.door import leaf_of, reread
+from kaged.store.wire.entry import Entry
+from kaged.store.wire.record import field_content, split
 
 _MAX_FINDINGS: Final = 1000
 

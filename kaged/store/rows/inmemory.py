@@ -4,8 +4,8 @@ from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from kaged.store.keys import FAMILIES, Family
-from kaged.store.keyvalue import Batch
+from kaged.store.rows.keys import FAMILIES, Family
+from kaged.store.rows.keyvalue import Batch
 
 
 class _Operations:

@@ -20,11 +20,11 @@ from itertools import islice
 from typing import Final
 
 from kaged.api.v1 import event_pb2
-from kaged.store.keys import pack_seq, unpack_seq
-from kaged.store.keyvalue import KeyValue
-from kaged.store.reader import Reader
-from kaged.store.record import EMPTY_BODY, field_content, frame, redaction_field, split
-from kaged.store.selection import Selection, select
+from kaged.store.reading.reader import Reader
+from kaged.store.reading.selection import Selection, select
+from kaged.store.rows.keys import pack_seq, unpack_seq
+from kaged.store.rows.keyvalue import KeyValue
+from kaged.store.wire.record import EMPTY_BODY, field_content, frame, redaction_field, split
 
 REQUESTED: Final = event_pb2.REDACTION_REASON_REQUESTED
 RETENTION: Final = event_pb2.REDACTION_REASON_RETENTION

@@ -13,7 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
-from kaged.store.keyvalue import StoreCorrupt
+from kaged.store.rows.keyvalue import StoreCorrupt
 
 FILE_NAME: Final = "ACKNOWLEDGED"
 

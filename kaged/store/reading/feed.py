@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from kaged.domain.errors import KageError, TooMuch
-from kaged.store.door import without_body
-from kaged.store.journal import Commit, Journal
-from kaged.store.reader import Reader
-from kaged.store.selection import Selection
+from kaged.store.log.journal import Commit, Journal
+from kaged.store.reading.reader import Reader
+from kaged.store.reading.selection import Selection
+from kaged.store.wire.door import without_body
 
 _RING_EVENTS: Final = 16_384
 _RING_BYTES: Final = 8 << 20

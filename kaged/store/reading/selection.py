@@ -7,8 +7,8 @@ from uuid import UUID
 from kaged.domain.filter import EVENTS, Everything, Node, bounds, compile_filter, parse, required
 from kaged.domain.filter.schema import Value
 from kaged.domain.filter.tree import And, Compare, Or
-from kaged.store.keys import AGENT, STREAM, TAG, TYPE
-from kaged.store.segments import Entry
+from kaged.store.rows.keys import AGENT, STREAM, TAG, TYPE
+from kaged.store.wire.entry import Entry
 
 _MAX_ALTERNATIVES: Final = 64
 FIRST_AGENT_ACTOR: Final = 16

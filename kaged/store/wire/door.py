@@ -12,8 +12,8 @@ from google.protobuf.message import DecodeError
 
 from kaged.api.v1 import event_pb2
 from kaged.domain.errors import Denied, Invalid, TooMuch
-from kaged.store.identities import check_id, latest_id_time
-from kaged.store.record import (
+from kaged.store.wire.entry import Entry, Shape, check_id, latest_id_time
+from kaged.store.wire.record import (
     EMPTY_BODY,
     MAX_EVENT_BYTES,
     body_field,
@@ -29,7 +29,6 @@ from kaged.store.record import (
     read_varint,
     split,
 )
-from kaged.store.segments import Entry, Shape
 
 RESERVED_FAMILIES: Final = frozenset(
     (

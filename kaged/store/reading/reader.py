@@ -11,9 +11,10 @@ from itertools import takewhile
 from typing import Final
 
 from kaged.domain.errors import NotFound, OutOfRange
-from kaged.store.door import reread, without_body
-from kaged.store.journal import Journal
-from kaged.store.keys import (
+from kaged.store.log.journal import Journal
+from kaged.store.log.segments import decode_postings
+from kaged.store.reading.selection import Selection
+from kaged.store.rows.keys import (
     STREAM,
     TYPE,
     index_row,
@@ -23,9 +24,9 @@ from kaged.store.keys import (
     segment_start,
     term,
 )
-from kaged.store.record import decode_head, split
-from kaged.store.segments import Entry, decode_postings
-from kaged.store.selection import Selection
+from kaged.store.wire.door import reread, without_body
+from kaged.store.wire.entry import Entry
+from kaged.store.wire.record import decode_head, split
 
 SCAN_ROWS: Final = 1024  # rows looked at in one call: some 2 ms
 _PAGE_BYTES: Final = 4 << 20

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from kaged.api.v1 import event_pb2
 from kaged.domain.events import agent as facts
-from kaged.store.codec import decode
+from kaged.store.wire.codec import decode
 
 
 @dataclass(slots=True)

@@ -94,6 +94,9 @@ def id_row(bucket: int, segment: int) -> bytes:
     return bucket.to_bytes(6, "big") + segment.to_bytes(5, "big")
 
 
+REBUILD_CURSOR: Final = b"reindex_from"  # in meta: first seq of its next step; absent when none is under way
+
+
 # --- states --------------------------------------------------------------------------------------------------
 
 AGENT_STATE: Final = b"a"

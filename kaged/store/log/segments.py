@@ -10,9 +10,10 @@ segment and what is in flight) is in memory and read again at start.
 from collections.abc import Iterable, Sequence
 from itertools import groupby, pairwise
 from struct import Struct, pack, unpack
-from typing import Final, NamedTuple
+from typing import Final
 
-from kaged.store.keys import (
+from kaged.store.log.merkle import root_of
+from kaged.store.rows.keys import (
     AGENT,
     SEGMENT,
     STREAM,
@@ -26,52 +27,13 @@ from kaged.store.keys import (
     segment_start,
     term,
 )
-from kaged.store.keyvalue import Batch
-from kaged.store.merkle import root_of
+from kaged.store.rows.keyvalue import Batch
+from kaged.store.wire.entry import Entry, Shape
 
 _REVISION: Final = Struct("<Q")
 _START: Final = Struct("<BH")
 ID_ROW_BYTES: Final = 18
 _OFFSETS: Final = tuple(offset.to_bytes(2, "big") for offset in range(SEGMENT))
-
-
-class Shape(NamedTuple):
-    """What an event is about, without its id, time and body; shared by many events."""
-
-    stream: str
-    type: str
-    agent: str
-    run: str
-    tags: tuple[str, ...]
-    correlation: str
-    causation: bytes
-
-
-class Entry:
-    """What the journal remembers of one event while it is fresh."""
-
-    __slots__ = ("actor", "body", "id", "leaf", "meta", "occurred_us", "recorded_us", "revision", "seq", "shape")
-
-    seq: int
-    recorded_us: int
-    revision: int
-    actor: int
-    meta: bytes
-    body: bytes
-    leaf: bytes
-    id: bytes
-    occurred_us: int
-    shape: Shape
-
-    @property
-    def stream(self) -> str:
-        """The stream that it belongs to."""
-        return self.shape.stream
-
-    @property
-    def type(self) -> str:
-        """Its type."""
-        return self.shape.type
 
 
 def encode_postings(offsets: list[int], first_revision: int | None = None) -> bytes:

@@ -14,13 +14,22 @@ from typing import Final, Protocol
 from google.protobuf.message import DecodeError
 
 from kaged.api.v1 import event_pb2
-from kaged.store.door import reread
-from kaged.store.keys import DERIVED, SEGMENT, Family, pack_seq, segment_of, segment_start, unpack_seq
-from kaged.store.keyvalue import KeyValue, StoreCorrupt
-from kaged.store.record import payload
-from kaged.store.segments import Entry, SegmentBuilder
+from kaged.store.log.segments import SegmentBuilder
+from kaged.store.rows.keys import (
+    DERIVED,
+    REBUILD_CURSOR,
+    SEGMENT,
+    Family,
+    pack_seq,
+    segment_of,
+    segment_start,
+    unpack_seq,
+)
+from kaged.store.rows.keyvalue import KeyValue, StoreCorrupt
+from kaged.store.wire.door import reread
+from kaged.store.wire.entry import Entry
+from kaged.store.wire.record import payload
 
-CURSOR: Final = b"reindex_from"  # first seq of the next step; absent when no rebuild is under way
 _AFTER_ALL: Final = b"\xff" * 64
 
 Row = tuple[Family, bytes, bytes | None]
@@ -79,7 +88,7 @@ def reindex(
     last = store.scan("events", b"\xff" * 8, limit=1, reverse=True)
     head = unpack_seq(last[0][0]) if last else 0
     first_seq = int(store.get("meta", b"first_seq") or b"1")
-    cursor = store.get("meta", CURSOR)
+    cursor = store.get("meta", REBUILD_CURSOR)
     seq = first_seq
     if cursor is not None and not restart:
         seq = unpack_seq(cursor)
@@ -90,7 +99,7 @@ def reindex(
         batch = store.batch()
         for family in DERIVED:
             batch.delete_range(family, b"", _AFTER_ALL)
-        batch.put("meta", CURSOR, pack_seq(seq))
+        batch.put("meta", REBUILD_CURSOR, pack_seq(seq))
         store.write(batch)
         store.sync()
     read = 0
@@ -114,12 +123,12 @@ def reindex(
                         batch.put(family, key, value)
         seq += len(entries)
         read += len(entries)
-        batch.put("meta", CURSOR, pack_seq(seq))
+        batch.put("meta", REBUILD_CURSOR, pack_seq(seq))
         store.write(batch)
         if progress is not None:
             progress(seq - 1, head)
     batch = store.batch()
-    batch.delete("meta", CURSOR)
+    batch.delete("meta", REBUILD_CURSOR)
     store.write(batch)
     store.sync()
     return read

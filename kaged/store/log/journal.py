@@ -23,9 +23,11 @@ from typing import Final, Protocol
 from google.protobuf.message import DecodeError
 
 from kaged.domain.errors import Bug, KageError, Precondition, Unavailable
-from kaged.store.door import leaf_of, reread
-from kaged.store.identities import Identities
-from kaged.store.keys import (
+from kaged.store.log.identities import Identities
+from kaged.store.log.merkle import Frontier
+from kaged.store.log.segments import SegmentBuilder, decode_postings
+from kaged.store.rows.keys import (
+    REBUILD_CURSOR,
     SEGMENT,
     STREAM,
     Family,
@@ -39,11 +41,10 @@ from kaged.store.keys import (
     term,
     unpack_seq,
 )
-from kaged.store.keyvalue import KeyValue, StoreCorrupt, StoreTooNew
-from kaged.store.merkle import Frontier
-from kaged.store.rebuild import CURSOR as REBUILD_CURSOR
-from kaged.store.record import HEAD_BYTES, SHORT_TAGS, pack_head, varint
-from kaged.store.segments import Entry, SegmentBuilder, decode_postings
+from kaged.store.rows.keyvalue import KeyValue, StoreCorrupt, StoreTooNew
+from kaged.store.wire.door import leaf_of, reread
+from kaged.store.wire.entry import Entry
+from kaged.store.wire.record import HEAD_BYTES, SHORT_TAGS, pack_head, varint
 
 FORMAT: Final = b"kage-store-1"
 _HEADS: Final = 32_768  # streams whose last revision is kept in memory, twice (see `_rotate_heads`)

@@ -1,0 +1,1 @@
+"""The write side: one order, durable before anybody hears of it, hashed, de-duplicated, indexed."""

@@ -1,0 +1,1 @@
+"""Ordered rows in families: RocksDB, its twin in memory, and the keys of everything."""
