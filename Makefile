@@ -15,7 +15,7 @@ JOBS ?= auto
 # Code in documents is laid out for people.
 FORMAT := $(BIN)/ruff format --exclude '*.md' --exclude .venv
 
-.PHONY: help demo test check format proto breaking bench run torture clean
+.PHONY: help demo test check format proto breaking bench run search torture clean
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -56,6 +56,10 @@ bench: $(VENV)/.ready ## measure what docs/benchmarks.md shows
 
 run: $(VENV)/.ready ## start a daemon on a throw-away state folder
 	@state=$$(mktemp -d) && echo "state: $$state" && exec $(BIN)/kaged --state-dir $$state --socket $$state/kaged.sock
+
+SEARCH ?= 20
+search: $(VENV)/.ready ## a night's search by chance: SEARCH times the examples of each property
+	@KAGE_SEARCH=$(SEARCH) $(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal tests/unit tests/contract tests/model
 
 torture: $(VENV)/.ready ## the long soak: random kill -9 of the daemon
 	@$(BIN)/python -m tests.faults.soak --kills 600

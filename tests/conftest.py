@@ -2,8 +2,18 @@
 
 import os
 
+import pytest
 from hypothesis import settings
 
+from tests.search import TIMES, examples
+
 if not os.environ.get("CI"):  # there hypothesis takes a profile of its own: the same examples each time, no limit
-    settings.register_profile("kage", deadline=None)
+    settings.register_profile("kage", deadline=None, max_examples=examples(100))
     settings.load_profile("kage")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A longer search takes the time that it takes."""
+    if TIMES > 1:
+        for item in items:
+            item.add_marker(pytest.mark.timeout(0), append=False)

@@ -12,6 +12,7 @@ from kaged.adapters.jsonl import JsonlAdapter
 from kaged.adapters.registry import ADAPTERS
 from kaged.domain.signals import Ask, Heard, Signal
 from kaged.ports import Adapter
+from tests.search import examples
 
 SHORT_LINES = JsonlAdapter(max_line_bytes=40)  # so that long lines are cheap to make
 UNDER_TEST = [
@@ -82,21 +83,21 @@ def cut(data: bytes, places: list[int]) -> list[bytes]:
 
 
 @pytest.mark.parametrize("adapter", UNDER_TEST)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(transcript=transcripts, places=st.lists(st.integers(min_value=0), max_size=12))
 def test_any_chunking_gives_the_same_signals_the_same_answers_and_the_same_state(adapter, transcript, places):
     assert hear(adapter, cut(transcript, places)) == hear(adapter, [transcript])
 
 
 @pytest.mark.parametrize("adapter", UNDER_TEST)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(transcript=transcripts)
 def test_one_byte_at_a_time_gives_the_same_as_all_at_once(adapter, transcript):
     assert hear(adapter, [bytes([byte]) for byte in transcript] + [b""]) == hear(adapter, [transcript])
 
 
 @pytest.mark.parametrize("adapter", UNDER_TEST)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(state=st.binary(max_size=60), data=transcripts | st.binary(max_size=500), final=st.booleans())
 @example(state=b'{"turn":1e300,"in_turn":3}', data=b"\xff", final=True)
 @example(state=b"[1]", data=b'{"type":["log"]}', final=True)
@@ -106,7 +107,7 @@ def test_no_bytes_and_no_state_make_it_raise(adapter, state, data, final):
 
 
 @pytest.mark.parametrize("adapter", UNDER_TEST)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(transcript=transcripts)
 def test_every_signal_can_be_stored_as_utf_8_and_is_bounded(adapter, transcript):
     for signal in hear(adapter, [transcript]).signals:

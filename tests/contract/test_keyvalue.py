@@ -11,6 +11,7 @@ from kaged.store.rows.inmemory import MemoryStore
 from kaged.store.rows.keys import FAMILIES
 from kaged.store.rows.keyvalue import KeyValue
 from kaged.store.rows.rocks import RocksStore
+from tests.search import examples
 
 
 @pytest.fixture(params=["rocks", "memory"])
@@ -168,7 +169,7 @@ def play(store: KeyValue, batches: list[list[tuple[str, bytes, bytes]]]) -> None
     batches=st.lists(_STEPS, max_size=6),
     reads=st.lists(st.tuples(_KEYS, st.binary(max_size=2), st.integers(0, 5), st.booleans()), min_size=1, max_size=6),
 )
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(30), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_rocks_and_memory_answer_alike_to_any_batches(
     tmp_path_factory: pytest.TempPathFactory,
     batches: list[list[tuple[str, bytes, bytes]]],

@@ -28,6 +28,7 @@ from kaged.domain.machines import agent as machine
 from kaged.domain.orders import ResizeOrder, SignalOrder, StopOrder, order_line
 from kaged.domain.restart import Backoff
 from kaged.domain.spec import AgentSpec, RestartPolicy, StopPolicy
+from tests.search import examples
 
 policies = st.builds(
     RestartPolicy,
@@ -262,4 +263,4 @@ class AgentLife(RuleBasedStateMachine):
 
 
 TestAgentLife = pytest.mark.timeout(300)(AgentLife.TestCase)
-TestAgentLife.settings = settings(max_examples=120, stateful_step_count=40, deadline=None)
+TestAgentLife.settings = settings(max_examples=examples(120), stateful_step_count=40, deadline=None)

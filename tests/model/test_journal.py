@@ -22,6 +22,7 @@ from kaged.store.rows.rocks import RocksStore
 from kaged.store.wire.entry import Entry
 from kaged.store.wire.record import leaf_hash, payload, split
 from tests.fakes.journals import START_US, OpenJournal, event_id, new_event
+from tests.search import examples
 
 STREAMS = ("a", "b", "notes/a", "notes/ab", "c")
 TYPES = ("note.written", "note.read", "build.done", "b")
@@ -327,7 +328,7 @@ class RocksJournalMachine(JournalMachine):
 
 
 SETTINGS = settings(
-    max_examples=40,
+    max_examples=examples(40),
     stateful_step_count=25,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
@@ -335,7 +336,7 @@ SETTINGS = settings(
 TestInMemory = JournalMachine.TestCase
 TestInMemory.settings = SETTINGS
 TestOnDisk = RocksJournalMachine.TestCase
-TestOnDisk.settings = settings(SETTINGS, max_examples=15)
+TestOnDisk.settings = settings(SETTINGS, max_examples=examples(15))
 
 
 def test_pages_and_revisions_are_right_at_every_edge() -> None:

@@ -14,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from kaged.domain.machines import tree as t
 from tests.model.tree_world import TreeWorld
+from tests.search import examples
 
 TREATMENT: dict[str, Any] = {"restart": st.sampled_from(["permanent", "permanent", "transient", "temporary"])}
 BACKOFFS = st.sampled_from([None, None, t.Backoff(base_s=0.5, max_s=4, healthy_after_s=3)])
@@ -151,5 +152,5 @@ def renewed(spec: t.SupervisorSpec) -> t.SupervisorSpec:
     return replace(spec, children=children)
 
 
-Interleaved.TestCase.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
+Interleaved.TestCase.settings = settings(max_examples=examples(100), stateful_step_count=30, deadline=None)
 TestInterleaved = Interleaved.TestCase

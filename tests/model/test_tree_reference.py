@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from kaged.domain.machines import tree as t
 from tests.model.otp_reference import Reference
 from tests.model.tree_world import TreeWorld
+from tests.search import examples
 
 HOWS = st.sampled_from(["abnormal", "abnormal", "normal", "shutdown"])
 
@@ -129,5 +130,5 @@ class AgainstTheReference(RuleBasedStateMachine):
         self.reference.now_us = self.world.now_us
 
 
-AgainstTheReference.TestCase.settings = settings(max_examples=70, stateful_step_count=20, deadline=None)
+AgainstTheReference.TestCase.settings = settings(max_examples=examples(70), stateful_step_count=20, deadline=None)
 TestAgainstTheReference = AgainstTheReference.TestCase

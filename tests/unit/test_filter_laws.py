@@ -14,6 +14,7 @@ from kaged.domain.errors import Invalid
 from kaged.domain.filter import AGENTS, EVENTS, bounds, compile_filter, evaluate, parse, required
 from kaged.domain.filter.times import EARLIEST_US, LATEST_US, format_time, parse_time_us
 from kaged.domain.filter.tree import quoted
+from tests.search import examples
 
 NOW_US = 1_790_000_000_000_000
 NO_BOUND = 10_000_000
@@ -200,7 +201,7 @@ tokens = st.sampled_from(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(st.lists(tokens, max_size=25).map("".join) | st.lists(tokens, max_size=25).map(" ".join) | st.text())
 @example("\ud800 = \udfff")
 @example("seq = ²")

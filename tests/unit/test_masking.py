@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from kaged.domain.events.agent import Mask
 from kaged.domain.masking import PATTERNS, Masker
+from tests.search import examples
 
 letters = st.text(alphabet="ab", min_size=4, max_size=9)
 secret_maps = st.dictionaries(st.sampled_from(["A", "B", "C"]), letters, max_size=3)
@@ -39,21 +40,21 @@ def cut(data, places):
     return [data[start:end] for start, end in zip([0, *edges], [*edges, len(data)], strict=True)]
 
 
-@settings(max_examples=250)
+@settings(max_examples=examples(250))
 @given(secrets=secret_maps, data=outputs, places=st.lists(st.integers(min_value=0), max_size=10))
 def test_any_chunking_gives_the_same_bytes_and_the_same_masks(secrets, data, places):
     masker = Masker(secrets)
     assert feed(masker, cut(data, places)) == feed(masker, [data])
 
 
-@settings(max_examples=120)
+@settings(max_examples=examples(120))
 @given(data=token_outputs, places=st.lists(st.integers(min_value=0), max_size=10))
 def test_patterns_too_are_found_wherever_the_output_was_cut(data, places):
     masker = Masker({"A": "Q7Q7 sk-"}, patterns=PATTERNS)
     assert feed(masker, cut(data, places)) == feed(masker, [data])
 
 
-@settings(max_examples=120)
+@settings(max_examples=examples(120))
 @given(secrets=secret_maps, data=outputs)
 def test_exactly_the_bytes_of_all_occurrences_are_overwritten(secrets, data):
     expected = bytearray(data)
@@ -67,7 +68,7 @@ def test_exactly_the_bytes_of_all_occurrences_are_overwritten(secrets, data):
     assert all(value.encode() not in out for value in secrets.values())
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(
     size=st.integers(8_000, 30_000), places=st.lists(st.integers(min_value=0), max_size=6), odd=st.integers(0, 30_000)
 )

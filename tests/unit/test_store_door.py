@@ -24,6 +24,7 @@ from kaged.store.wire.record import (
     varint,
 )
 from tests.fakes.journals import START_US, event_id, new_event
+from tests.search import examples
 
 GOOD = new_event(1)
 
@@ -81,7 +82,7 @@ _FOREIGN = st.one_of(
         st.just(GOOD[len(split(stored(admit(GOOD))).meta) :]), st.builds(body_field, st.binary(max_size=30))
     ),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_no_bytes_of_a_caller_reach_the_fields_of_the_daemon(
     before: list[bytes], between: list[bytes], after: list[bytes], inside: list[bytes], body: bytes
 ) -> None:
@@ -215,7 +216,7 @@ def test_a_missing_id_and_time_are_added_and_nothing_else_changes() -> None:
 
 
 @given(data=st.binary(max_size=60))
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(120), deadline=None)
 def test_garbage_is_refused_or_readable_never_a_crash(data: bytes) -> None:
     for raw in (data, meta_field(data), meta(*PLAIN, data), meta(*PLAIN) + data, meta(*PLAIN) + body_field(data)):
         try:
@@ -263,7 +264,7 @@ def outcome(one: Callable[[], Entry]) -> object:
 
 
 @given(metas=st.lists(_METAS, min_size=2, max_size=10), repeat=st.booleans())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_the_short_cut_gives_what_parsing_gives(metas: list[bytes], repeat: bool) -> None:
     cached = Door(lambda: event_id(99))
     for raw in metas * 2 if repeat else metas:
@@ -272,7 +273,7 @@ def test_the_short_cut_gives_what_parsing_gives(metas: list[bytes], repeat: bool
 
 
 @given(metas=st.lists(_METAS, min_size=1, max_size=8))
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(120), deadline=None)
 def test_what_is_remembered_of_an_event_is_what_a_reader_reads(metas: list[bytes]) -> None:
     cached = Door(lambda: event_id(99))
     for raw in metas:

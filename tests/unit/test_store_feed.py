@@ -16,6 +16,7 @@ from kaged.store.reading.reader import PositionInFuture, Reader
 from kaged.store.reading.selection import Selection, select
 from kaged.store.rows.inmemory import MemoryStore
 from tests.fakes.journals import START_US, Clock, door, new_event
+from tests.search import examples
 
 FILTERS = ("", 'stream = "notes/1"', 'type = "none.such"', "seq <= 7", "seq > 30", 'tags.k = "1"')
 
@@ -123,7 +124,7 @@ def check(messages: list[Message], after: int) -> list[int]:
         max_size=8,
     ),
 )
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 def test_every_reader_gets_every_match_once_and_in_order(
     ring_events: int,
     ring_bytes: int,

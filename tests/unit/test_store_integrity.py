@@ -13,6 +13,7 @@ from kaged.store.rows.keys import FAMILIES, SEGMENT, Family, leaves_row, pack_se
 from kaged.store.upkeep.integrity import stored_roots, verify
 from kaged.store.wire.record import frame, split
 from tests.fakes.journals import OpenJournal, new_event
+from tests.search import examples
 
 HEAD = 2 * SEGMENT + 70
 
@@ -72,7 +73,7 @@ def test_an_untouched_store_is_good_and_has_the_root_that_the_journal_told() -> 
 
 
 @given(seq=st.one_of(st.integers(1, HEAD), st.integers(2 * SEGMENT - 3, HEAD)), bit=st.integers(0, 10_000))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 def test_any_flipped_bit_of_an_event_is_found_and_its_seq_is_named(seq: int, bit: int) -> None:
     value = value_of("events", pack_seq(seq))
     changed = flipped(value, bit % (8 * len(value)))
@@ -84,7 +85,7 @@ def test_any_flipped_bit_of_an_event_is_found_and_its_seq_is_named(seq: int, bit
 
 
 @given(seq=st.integers(1, 2 * SEGMENT), bit=st.integers(0, 255))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 def test_a_flipped_bit_of_a_sealed_hash_is_found_and_the_event_is_not_blamed(seq: int, bit: int) -> None:
     key = sealed_row((seq - 1) // SEGMENT)
     changed = flipped(value_of("audit", key), (seq - 1) % SEGMENT * 256 + bit)

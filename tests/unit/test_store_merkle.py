@@ -16,6 +16,7 @@ from kaged.store.log.merkle import (
     root_of,
     root_over,
 )
+from tests.search import examples
 
 # The eight leaves and roots of the Certificate Transparency reference implementation.
 INPUTS = [
@@ -138,7 +139,7 @@ def test_consistency_proofs_are_those_of_the_rfc_and_hold_for_nothing_else(size:
 
 
 @given(size=st.integers(2, 70), data=st.data())
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 def test_a_changed_leaf_breaks_every_proof_that_crosses_it(size: int, data: st.DataObject) -> None:
     leaves = LEAVES[:size]
     changed = data.draw(st.integers(0, size - 1))

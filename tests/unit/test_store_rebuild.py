@@ -17,6 +17,7 @@ from kaged.store.rows.keyvalue import Batch, KeyValue, StoreCorrupt
 from kaged.store.rows.rocks import RocksStore
 from kaged.store.wire.entry import Entry
 from tests.fakes.journals import START_US, Clock, OpenJournal, new_event
+from tests.search import examples
 
 
 def rows_of(store: KeyValue) -> dict[Family, list[tuple[bytes, bytes]]]:
@@ -77,7 +78,7 @@ HISTORIES = st.lists(
 
 
 @given(history=HISTORIES)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 def test_rebuilt_rows_are_the_live_ones_byte_for_byte(history: list[tuple[int, int, bool]]) -> None:
     opened, number = OpenJournal(MemoryStore()), 1
     for count, salt, reopen in history:
@@ -95,7 +96,7 @@ def test_rebuilt_rows_are_the_live_ones_byte_for_byte(history: list[tuple[int, i
 
 
 @given(sizes=st.lists(st.integers(1, 700), min_size=1, max_size=8), others=st.lists(st.integers(1, 700), max_size=8))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 def test_how_events_were_batched_leaves_no_trace_but_in_the_open_segment(sizes: list[int], others: list[int]) -> None:
     total = sum(sizes)
     stores = []

@@ -23,6 +23,7 @@ from kaged.store.upkeep.retention import CURSOR, REQUESTED, RETENTION, drop_old_
 from kaged.store.wire.door import engine_entry
 from kaged.store.wire.record import payload
 from tests.fakes.journals import START_US, Clock, OpenJournal, event_id, frames_of, new_event
+from tests.search import examples
 
 SECRET = b"hunter2-correct-horse"
 
@@ -190,7 +191,7 @@ class _Mortal(MemoryStore):
 
 
 @given(lives=st.lists(st.integers(0, 3), min_size=1, max_size=4), step=st.sampled_from([1, 7, 64, 1000]))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 def test_retention_that_is_killed_goes_on_where_it_was(lives: list[int], step: int) -> None:
     store = _Mortal()
     opened = bulk_history(store, 200)
