@@ -6,18 +6,19 @@ Order: flag, environment (`KAGED_...`), config file (`kaged.toml` in the state f
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Final
 
 from kaged.domain.errors import Invalid
+from kaged.domain.frozen import frozen
 from kaged.domain.quantities import parse_duration_limit_us
 
 MAX_SOCKET_BYTES: Final = 107  # sun_path on Linux; macOS has 103
 _BASE_ENV: Final = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "USER", "LOGNAME", "SHELL", "TERM", "TZ", "TMPDIR")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Config:
     """What the daemon may be told. Times are seconds, sizes bytes."""
 

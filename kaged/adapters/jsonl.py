@@ -12,13 +12,14 @@ it, on purpose: answers do not pass through here, so it could only be wrong.
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MappingProxyType
 from typing import ClassVar, Final, Literal
 
 from kaged.adapters import fields
 from kaged.adapters.clipping import Json, clip_json, clip_json_text, clip_text, readable
 from kaged.adapters.fields import Line
+from kaged.domain.frozen import frozen
 from kaged.domain.signals import Ask, Fed, Heard, Signal, SignalKind, Unask
 
 VERSION: Final = 1
@@ -71,7 +72,7 @@ class JsonlAdapter:
         return _line({"type": "message", "text": text})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Memory:
     """What is kept between two pieces of output."""
 

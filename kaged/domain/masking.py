@@ -16,11 +16,11 @@ names them). This stops accidents, not an agent that wants to tell.
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
 from kaged.domain.events.agent import Mask
+from kaged.domain.frozen import frozen
 
 MIN_SECRET_BYTES: Final = 4
 MIN_LINE_BYTES: Final = 8  # shorter lines of a long value (`{`, `true`, the end of a PEM) are no secrets by themselves
@@ -30,7 +30,7 @@ _CHAIN_BYTES: Final = (
 )  # overlapping matches are joined up to here; only self-repeating junk gets that far
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Pattern:
     """A literal prefix, then `least` to `most` bytes out of `body` (a regex class), through `end` if that is there."""
 
@@ -72,7 +72,7 @@ PATTERNS: Final = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Masked:
     """`data` may be recorded: the input without its last `held` bytes, secrets overwritten. Masks are offsets in it."""
 
@@ -81,7 +81,7 @@ class Masked:
     held: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Literal:
     rule: str
     value: bytes

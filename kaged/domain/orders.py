@@ -5,11 +5,12 @@ wish must give the same bytes when recovery repeats it.
 """
 
 import json
-from dataclasses import dataclass
 from typing import TypeAlias
 
+from kaged.domain.frozen import frozen
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@frozen
 class SignalOrder:
     """Send a signal to the agent's process group, or to every process of its tree."""
 
@@ -17,7 +18,7 @@ class SignalOrder:
     whole_tree: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ResizeOrder:
     """Give the agent's terminal another size. Ignored for runs without one."""
 
@@ -25,7 +26,7 @@ class ResizeOrder:
     cols: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class StopOrder:
     """Signal the agent's group, and kill the whole tree after `grace_s`. Repeating can only shorten it."""
 

@@ -7,12 +7,13 @@ in [0, 1), both given by the caller. Storing the results is the caller's work to
 """
 
 from bisect import bisect_left, insort
-from dataclasses import dataclass
+
+from kaged.domain.frozen import frozen
 
 MICROSECONDS = 1_000_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Backoff:
     """Exponential, full jitter, capped; forgotten after `healthy_after_s` of running.
 

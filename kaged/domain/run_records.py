@@ -10,10 +10,10 @@ docs/shim-protocol.md; times are wall-clock microseconds and nanoseconds since b
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias, TypeVar
 
 from kaged.domain.errors import Broken
+from kaged.domain.frozen import frozen
 from kaged.domain.orders import Order, ResizeOrder, SignalOrder, StopOrder, order_line
 
 __all__ = [
@@ -46,7 +46,7 @@ class TornRecord(Broken):
 # --- what the daemon wants ----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class TerminalSize:
     """Rows and columns of a pty, in characters."""
 
@@ -54,7 +54,7 @@ class TerminalSize:
     cols: int = 80
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class RunSpec:
     """Everything that the shim needs to know. `env` is the agent's whole environment (secrets included).
 
@@ -107,7 +107,7 @@ class RunSpec:
 # --- what the shim has seen ---------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Meta:
     """A shim has the lock and waits at the gate. For diagnosis: liveness is the lock, never the pid."""
 
@@ -121,7 +121,7 @@ class Meta:
     subreaper: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Moment:
     """When something happened: `wall_us` since the epoch, `boottime_ns` since the boot named by `boot_id`."""
 
@@ -130,7 +130,7 @@ class Moment:
     boot_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class AgentRecord:
     """exec has worked; `session` is also the agent's process group."""
 
@@ -140,7 +140,7 @@ class AgentRecord:
     at: Moment
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Exited:
     """The agent ended. `status` is the raw wait status; exactly one of `code` and `signal` is set."""
 
@@ -156,7 +156,7 @@ class Exited:
     at: Moment
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ExecFailed:
     """The agent never ran: `stage` (setup, cwd, exec) failed with `errno`."""
 
@@ -169,7 +169,7 @@ class ExecFailed:
     at: Moment
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class NotStarted:
     """The shim gave up before exec: the gate closed, the run was cancelled, or the spec is unusable."""
 
@@ -181,7 +181,7 @@ class NotStarted:
 ExitRecord: TypeAlias = Exited | ExecFailed | NotStarted
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class SealedRecord:
     """Nobody can write to the spools any more. `survivors` are pids that even SIGKILL did not end.
 

@@ -1,7 +1,8 @@
 """What an adapter can hear from an agent, and what it gives back for a piece of output. Pure."""
 
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
+
+from kaged.domain.frozen import frozen
 
 SignalKind = Literal[
     "session.started",
@@ -21,7 +22,7 @@ SignalKind = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Heard:
     """Something that the agent said or did. Stored as an event of type `signal.{kind}`."""
 
@@ -38,7 +39,7 @@ class Heard:
     native_session: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Ask:
     """The agent asks before it acts (`action`) or wants to know something (`question`). `key` is its own."""
 
@@ -51,7 +52,7 @@ class Ask:
     timeout_s: float = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Unask:
     """The agent does not want the answer to this key any more."""
 
@@ -61,7 +62,7 @@ class Unask:
 Signal: TypeAlias = Heard | Ask | Unask
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Fed:
     """What came of a piece of output.
 

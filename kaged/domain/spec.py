@@ -5,10 +5,11 @@ Times are seconds, sizes are bytes, 0 is "no limit". The defaults are Kage's; th
 
 import signal as signals
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 from typing import Final, Literal
 
+from kaged.domain.frozen import frozen
 from kaged.domain.quantities import label_key_problem
 from kaged.domain.restart import Backoff
 
@@ -23,7 +24,7 @@ _NAME_LETTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_.")
 _EMPTY: Final[Mapping[str, str]] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Limits:
     """What an agent may use."""
 
@@ -36,7 +37,7 @@ class Limits:
     unsupervised_s: float = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class RestartPolicy:
     """When a run is followed by another. `backoff` None: at once, as OTP does."""
 
@@ -46,7 +47,7 @@ class RestartPolicy:
     backoff: Backoff | None = DEFAULT_BACKOFF
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class StopPolicy:
     """Ask with `signal`, wait `grace_s`, then kill the whole tree."""
 
@@ -54,7 +55,7 @@ class StopPolicy:
     grace_s: float = 10
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Terminal:
     """Size in characters."""
 
@@ -62,7 +63,7 @@ class Terminal:
     columns: int = 80
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class AgentSpec:
     """See the module. `secret_names` only: the values are kept apart and never come back."""
 

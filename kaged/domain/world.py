@@ -11,6 +11,7 @@ from typing import Final, Literal, cast, get_args
 
 from kaged.domain.events import agent as facts
 from kaged.domain.events import tree as tree_facts
+from kaged.domain.frozen import frozen
 from kaged.domain.machines import agent as agents
 from kaged.domain.machines import approval as approvals
 from kaged.domain.machines import tree as tree_machine
@@ -31,7 +32,7 @@ class Kept:
     since_row: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Changed:
     """One thing that a fact changed; `row`: its state must be written now."""
 

@@ -12,15 +12,16 @@ import contextlib
 import os
 import signal
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from kaged.domain.frozen import frozen
 
 _TICK_S: Final = 1 / os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Process:
     """One process. `cpu_s` is its own, `waited_cpu_s` that of its ended children; (pid, start_ticks) is unique
     within one boot."""
@@ -35,7 +36,7 @@ class Process:
     rss_bytes: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Usage:
     """A tree of processes: how many live, what they used so far, what they hold now."""
 

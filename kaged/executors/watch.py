@@ -14,11 +14,11 @@ import errno
 import os
 import struct
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
 from kaged.domain.errors import Unavailable
+from kaged.domain.frozen import frozen
 
 # Modified, renamed into place, created; also attributes, because splice() reports nothing else before Linux 6.5.
 MASK: Final = 0x2 | 0x4 | 0x80 | 0x100
@@ -28,7 +28,7 @@ IGNORED: Final = 0x8000
 _HEAD: Final = struct.Struct("iIII")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Changes:
     """`names` are (folder, file name) pairs. `look_everywhere`: changes were lost, look at every folder."""
 

@@ -8,19 +8,19 @@ ended. An agent's token is worth nothing at the owner's door.
 import hmac
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
 import grpc
 
 from kaged.domain.errors import Unauthenticated
+from kaged.domain.frozen import frozen
 from kaged.runtime.engine import OWNER
 
 _BEARER = "Bearer "
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Identity:
     """The caller: an actor number, and for an agent which agent and run."""
 

@@ -6,7 +6,6 @@ A service is an object with one coroutine (or async generator) per method of its
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final, Protocol, TypeVar, cast
 
@@ -16,6 +15,7 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
 from kaged.domain.errors import Denied, Invalid, KageError, Unimplemented
+from kaged.domain.frozen import frozen
 from kaged.rpc.identity import Identity
 from kaged.rpc.status import abort, bug
 from kaged.runtime.engine import Caller
@@ -26,7 +26,7 @@ _RAW: Final = "_raw_request"
 _UNARY_DEADLINE_S: Final = 3600.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Call:
     """Who calls, and how long the answer is of use."""
 

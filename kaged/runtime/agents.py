@@ -6,12 +6,13 @@ for the moment that they are asked something.
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, Literal
 
 from kaged.api.v1 import event_pb2
 from kaged.domain.errors import AlreadyExists, Bug, Invalid, NotFound, Unavailable
 from kaged.domain.events import agent as facts
+from kaged.domain.frozen import frozen
 from kaged.domain.machines import agent as machine
 from kaged.domain.machines import approval as approvals
 from kaged.domain.machines.agent import AgentState, AgentSupervised
@@ -77,7 +78,7 @@ class Draining(Unavailable):
         super().__init__("the daemon is stopping and starts nothing new", hint="try again when it is back")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Answer:
     """An agent as of the seq of the request's last fact."""
 

@@ -12,6 +12,7 @@ from itertools import chain
 
 from kaged.api.v1 import event_pb2
 from kaged.domain.errors import AlreadyExists, Denied, Invalid, KageError, TooMuch
+from kaged.domain.frozen import frozen
 from kaged.runtime.engine import OWNER, Caller, Engine, Receipt
 from kaged.runtime.system import System
 from kaged.store.derived.operations import operation_row
@@ -48,7 +49,7 @@ class BatchTooLarge(TooMuch):
         )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Check:
     """What must hold of a stream: its revision exactly, or None with `exists` for any or none."""
 
@@ -57,7 +58,7 @@ class Check:
     exists: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Placed:
     """Where one event stands."""
 

@@ -11,13 +11,13 @@ import json
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from kaged.api.v1 import event_pb2
 from kaged.domain.errors import KageError
 from kaged.domain.events import agent as facts
+from kaged.domain.frozen import frozen
 from kaged.domain.machines import agent as machine
 from kaged.domain.machines.agent import AgentState, Run
 from kaged.domain.machines.approval import ApprovalState
@@ -51,7 +51,7 @@ DAEMON_STREAM: Final = "daemon"
 log = logging.getLogger("kaged.core")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Settings:
     """What the core must know of the configuration."""
 
@@ -63,7 +63,7 @@ class Settings:
     base_env: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Recovered:
     """What recovery found."""
 

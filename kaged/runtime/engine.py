@@ -10,12 +10,12 @@ every effect is safe to repeat. Not here: processes (`children`), trees (`trees`
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final, Protocol
 
 from kaged.api.v1 import event_pb2
 from kaged.domain.errors import AlreadyExists, KageError
 from kaged.domain.events import agent as facts
+from kaged.domain.frozen import frozen
 from kaged.domain.machines.agent import AgentState
 from kaged.domain.world import Changed, World
 from kaged.runtime.system import System
@@ -31,7 +31,7 @@ _KEEP_S: Final = 24 * 3600
 log = logging.getLogger("kaged.engine")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Caller:
     """Who asks, and under which request id if it wants to be able to ask again."""
 
@@ -43,7 +43,7 @@ class Caller:
 INTERNAL: Final = Caller(actor=DAEMON)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Receipt:
     """Where the facts of one request stand. `repeated`: they were there before."""
 

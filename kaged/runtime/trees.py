@@ -6,12 +6,13 @@ answer to them are one commit. Effects come after it is durable and are repeated
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, Literal, Protocol
 
 from kaged.domain.errors import Invalid, NotFound
 from kaged.domain.events import agent as facts
 from kaged.domain.events import tree as tree_facts
+from kaged.domain.frozen import frozen
 from kaged.domain.machines import agent as machine
 from kaged.domain.machines import tree as trees
 from kaged.domain.machines.agent import AgentState
@@ -41,7 +42,7 @@ class TimerPort(Protocol):
         """Call `due(key)` at a time."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class LeafSpec:
     """A child of a tree as it was asked for: its place in the tree, and the agent that it is to be."""
 
@@ -55,7 +56,7 @@ class LeafSpec:
         return f"spec.children[{self.path}].agent"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Difference:
     """What an apply changes, by path."""
 

@@ -5,9 +5,9 @@ nothing branches on them after the agent has ended.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeAlias
 
+from kaged.domain.frozen import frozen
 from kaged.domain.spec import AgentSpec
 
 StopCause = Literal["user", "limit", "supervisor", "daemon", "restart"]
@@ -15,7 +15,7 @@ EndKind = Literal["exited", "not_started", "exec_failed", "lost"]
 How = Literal["normal", "abnormal", "shutdown"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Spawned:
     """An agent was accepted. Command, folder, environment and goal are text."""
 
@@ -26,7 +26,7 @@ class Spawned:
     supervisor: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class StopWanted:
     """The agent is to end. With a live run an order was given to its shim: number and place in its control file."""
 
@@ -43,7 +43,7 @@ class StopWanted:
     note: str  # text
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class RestartScheduled:
     """The agent starts again at `due_us`."""
 
@@ -54,7 +54,7 @@ class RestartScheduled:
     consecutive: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Signalled:
     """A signal was ordered."""
 
@@ -68,7 +68,7 @@ class Signalled:
     length: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Resized:
     """Another terminal size was ordered."""
 
@@ -82,7 +82,7 @@ class Resized:
     length: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Ended:
     """The agent came to its end."""
 
@@ -96,14 +96,14 @@ class Ended:
     note: str  # text
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Removed:
     """The agent was taken out of the lists."""
 
     type_name: ClassVar[str] = "agent.removed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class RunWanted:
     """A process is to be started: recorded before anything happens. Also revives an agent that had ended."""
 
@@ -115,7 +115,7 @@ class RunWanted:
     ordinal: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class RunStarted:
     """The shim stands at its gate and will be told to go."""
 
@@ -128,7 +128,7 @@ class RunStarted:
     protocol: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class RunExecuted:
     """The agent's program runs."""
 
@@ -141,7 +141,7 @@ class RunExecuted:
     at_us: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class RunEnded:
     """The run is over and every byte of its output is in the journal."""
 
@@ -165,7 +165,7 @@ class RunEnded:
     note: str  # text
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class InputAccepted:
     """Bytes for standard input; the agent gets them once."""
 
@@ -178,7 +178,7 @@ class InputAccepted:
     data: bytes  # text
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ApprovalRequested:
     """The agent asks before it acts."""
 
@@ -195,7 +195,7 @@ class ApprovalRequested:
     why: str  # text
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ApprovalAnswered:
     """Somebody answered, or time did. The words for the agent follow as `input.accepted` in the same batch."""
 
@@ -207,7 +207,7 @@ class ApprovalAnswered:
     note: str  # text
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ApprovalWithdrawn:
     """The one who asked is gone."""
 
@@ -217,7 +217,7 @@ class ApprovalWithdrawn:
     cause: Literal["run_ended", "agent"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class SignalHeard:
     """What an adapter heard. `type` is the whole event type: `signal.` and the signal's kind."""
 
@@ -260,7 +260,7 @@ AgentEvent: TypeAlias = (
 # --- capture: not part of an agent's state, but of where its run was read to ---------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Mask:
     """A secret overwritten in place."""
 
@@ -269,7 +269,7 @@ class Mask:
     rule: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class OutputChunk:
     """Some bytes of output. `stdout_end` and `stderr_end` say where the run was read to after this event."""
 
@@ -284,7 +284,7 @@ class OutputChunk:
     data: bytes  # text
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class OutputTruncated:
     """A spool is shorter than what was read of it."""
 
@@ -296,7 +296,7 @@ class OutputTruncated:
     found: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class RunRead:
     """The adapter has understood the output up to here."""
 
@@ -314,7 +314,7 @@ CaptureEvent: TypeAlias = OutputChunk | OutputTruncated | RunRead
 # --- the daemon itself ---------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class DaemonStarted:
     """A daemon began to serve this store."""
 
@@ -328,7 +328,7 @@ class DaemonStarted:
     after_clean_stop: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class DaemonStopped:
     """A daemon stopped in order."""
 
@@ -338,7 +338,7 @@ class DaemonStopped:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Redacted:
     """Bodies were taken out of stored events, `first_seq` to `last_seq`; their hashes stay."""
 

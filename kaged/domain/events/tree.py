@@ -8,11 +8,12 @@ to the same state when the policy of a later release is another one.
 `type_name` is chosen once: it is what the journal stores.
 """
 
-from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
 
+from kaged.domain.frozen import frozen
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@frozen
 class TreeEvent:
     """The part that all events of this family have. Never stored itself."""
 
@@ -23,7 +24,7 @@ class TreeEvent:
     at_us: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Applied(TreeEvent):
     """A spec was accepted for the whole tree. `spec` is canonical JSON (`spec_from_json` reads it)."""
 
@@ -32,7 +33,7 @@ class Applied(TreeEvent):
     spec: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Asked(TreeEvent):
     """Somebody asked the supervisor of `path` to terminate, restart or delete that child."""
 
@@ -41,7 +42,7 @@ class Asked(TreeEvent):
     verb: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class PlanBegun(TreeEvent):
     """The supervisor at `path` begins to stop and then start children, one at a time.
 
@@ -57,14 +58,14 @@ class PlanBegun(TreeEvent):
     starts: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Respecified(TreeEvent):
     """What the new spec removes is stopped; the supervisor at `path` now follows the new spec."""
 
     type_name: ClassVar[str] = "supervisor.respecified"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ChildStartWanted(TreeEvent):
     """The child should run. `ordinal` is unique in the tree and marks every report about this start."""
 
@@ -73,7 +74,7 @@ class ChildStartWanted(TreeEvent):
     ordinal: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ChildStarted(TreeEvent):
     """The child runs (a supervisor: all of its children do)."""
 
@@ -82,7 +83,7 @@ class ChildStarted(TreeEvent):
     ordinal: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ChildStartFailed(TreeEvent):
     """The child could not be started. `retry`: its supervisor will judge this like an exit."""
 
@@ -93,7 +94,7 @@ class ChildStartFailed(TreeEvent):
     retry: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ChildExited(TreeEvent):
     """The child ended by itself, at `at_us`; its supervisor has yet to judge it. `how`: normal, abnormal, shutdown."""
 
@@ -103,7 +104,7 @@ class ChildExited(TreeEvent):
     how: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ChildDone(TreeEvent):
     """Judged: the child is not to be restarted. A temporary child leaves the tree with this."""
 
@@ -112,7 +113,7 @@ class ChildDone(TreeEvent):
     how: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class RestartScheduled(TreeEvent):
     """Judged: the child is to be restarted, with the siblings that the strategy names.
 
@@ -130,14 +131,14 @@ class RestartScheduled(TreeEvent):
     starts: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class WaitOver(TreeEvent):
     """The back-off of the child has run out; its supervisor acts as soon as it is free."""
 
     type_name: ClassVar[str] = "supervisor.wait_over"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ChildStopWanted(TreeEvent):
     """The child (with everything under it) should stop. `shutdown`: brutal, infinity, or milliseconds."""
 
@@ -147,7 +148,7 @@ class ChildStopWanted(TreeEvent):
     shutdown: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ChildStopped(TreeEvent):
     """The child does not run because that was asked for. `how` is "gone" if it did not run any more."""
 
@@ -156,14 +157,14 @@ class ChildStopped(TreeEvent):
     how: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ChildDropped(TreeEvent):
     """The child's spec was deleted from its supervisor."""
 
     type_name: ClassVar[str] = "supervisor.child_dropped"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Escalated(TreeEvent):
     """Too many restarts: the supervisor at `path` stops its children, then ends. `cause` is the last straw."""
 
@@ -174,7 +175,7 @@ class Escalated(TreeEvent):
     restarts: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class AutoShutdown(TreeEvent):
     """Its significant children have ended: the supervisor at `path` stops the others, then ends."""
 
@@ -183,7 +184,7 @@ class AutoShutdown(TreeEvent):
     cause: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Ended(TreeEvent):
     """The supervisor at `path` has ended by itself. `reason`: intensity or auto_shutdown."""
 

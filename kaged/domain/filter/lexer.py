@@ -7,10 +7,10 @@ field; `value` what follows a comparator. A value keeps its unescaped `*` as the
 """
 
 import re
-from dataclasses import dataclass
 from typing import Literal
 
 from kaged.domain.errors import Invalid
+from kaged.domain.frozen import frozen
 from kaged.domain.quantities import shown
 
 TokenKind = Literal["name", "keyword", "comparator", "(", ")", "-", "end"]
@@ -36,7 +36,7 @@ _FOREIGN = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Token:
     """A piece of structure; `column` counts characters from 1."""
 
@@ -45,7 +45,7 @@ class Token:
     column: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Literals:
     """A value or key as written: the texts between its unescaped stars."""
 

@@ -5,12 +5,12 @@ know" is always right and means "read everything"; a `NOT` is not looked into.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from kaged.domain.filter.tree import And, Compare, Match, Node, Or
+from kaged.domain.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Need:
     """A text that a field must be, or with `prefix` must start with. Never empty."""
 
@@ -22,7 +22,7 @@ class Need:
         return other.text.startswith(self.text) if self.prefix else self == other
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Bounds:
     """The smallest range that holds every match, ends included; None is open. Low over high: no match."""
 

@@ -12,15 +12,16 @@ A schema is data only, shared by every shape of row; how a value is read from a 
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from operator import attrgetter
 from typing import Literal
+
+from kaged.domain.frozen import frozen
 
 Kind = Literal["text", "enum", "integer", "time", "boolean", "map"]
 Value = str | int | bool | Mapping[str, str] | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Field:
     """One field. `values` and `wire_prefix` are for enums: "AGENT_STATE_RUNNING" also means "running"."""
 
@@ -30,7 +31,7 @@ class Field:
     wire_prefix: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Schema:
     """The fields of one kind of row; `noun` names the row in messages."""
 

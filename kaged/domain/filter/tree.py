@@ -10,11 +10,11 @@ values. Not here: what a tree means (evaluate.py) and what an index can do with 
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Literal
 
 from kaged.domain.filter.schema import Kind
 from kaged.domain.filter.times import format_time
+from kaged.domain.frozen import frozen
 
 Operator = Literal["=", "<", "<=", ">", ">="]
 Shape = Literal["prefix", "suffix", "contains"]
@@ -24,7 +24,7 @@ _SPECIAL = re.compile(r'[\x00-\x1f\x7f\\"*]')
 _NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\\": "\\\\", '"': '\\"', "*": "\\*"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Everything:
     """The empty filter: every row."""
 
@@ -32,7 +32,7 @@ class Everything:
         return ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Has:
     """The field is set; with a key, the map holds the key; a map without a key is not empty."""
 
@@ -43,7 +43,7 @@ class Has:
         return f"{path(self.field, self.key)}:*"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Compare:
     """The field, or the value at `key` of a map, stands in this relation to `value`. Exact, by code point."""
 
@@ -65,7 +65,7 @@ class Compare:
         return str(self.value).lower()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Match:
     """The text starts with, ends with or contains `text`, which is never empty."""
 
@@ -84,7 +84,7 @@ class Match:
         return f'"{before}{escaped(self.text)}{after}"'
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Not:
     """The term does not hold."""
 
@@ -100,7 +100,7 @@ class Not:
                 return f"NOT {self.term}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class And:
     """Every term holds. Two or more, none of them an And."""
 
@@ -110,7 +110,7 @@ class And:
         return " AND ".join(f"({term})" if isinstance(term, Or) else str(term) for term in self.terms)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Or:
     """At least one term holds. Two or more, none of them an Or."""
 

@@ -11,7 +11,7 @@ does (`machines/tree`). Not here: output (capture keeps its own place) and goals
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, Literal, assert_never
 
 from kaged.domain import restart
@@ -37,6 +37,7 @@ from kaged.domain.events.agent import (
     StopCause,
     StopWanted,
 )
+from kaged.domain.frozen import frozen
 from kaged.domain.orders import Order, ResizeOrder, SignalOrder, StopOrder, order_line
 from kaged.domain.quantities import format_signal
 from kaged.domain.spec import AgentSpec
@@ -46,7 +47,7 @@ Outcome = Literal["", "succeeded", "failed", "cancelled"]
 _RETRIES: Final = 5  # starts in a row that never reached the program, before that counts as a failure
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Run:
     """The current or last process incarnation."""
 
@@ -73,7 +74,7 @@ class Run:
         return self.phase != "ended"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Usage:
     """Counters that the adapter reported."""
 
@@ -84,7 +85,7 @@ class Usage:
     native_session: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class AgentState:
     """One agent. Times are microseconds since 1970 UTC."""
 

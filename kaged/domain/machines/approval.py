@@ -1,15 +1,16 @@
 """One durable question: open, then approved, denied, expired or withdrawn; four different facts. Pure."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 from kaged.domain.errors import Precondition
 from kaged.domain.events.agent import ApprovalAnswered, ApprovalRequested, ApprovalWithdrawn
+from kaged.domain.frozen import frozen
 
 ApprovalWord = Literal["open", "approved", "denied", "expired", "withdrawn"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ApprovalState:
     """A question and what became of it. Times are microseconds since 1970 UTC; `deadline_us` 0: none."""
 

@@ -1,17 +1,17 @@
 """Which request made which events: so that a repeat gets the first answer. Derived from the events' marks."""
 
-from dataclasses import dataclass
 from struct import Struct
 from typing import Final
 
 from kaged.api.v1 import event_pb2
+from kaged.domain.frozen import frozen
 from kaged.store.rows.keys import Family
 from kaged.store.rows.keyvalue import KeyValue
 
 _ROW: Final = Struct(">QQI")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Operation:
     """One remembered request."""
 

@@ -23,6 +23,7 @@ from typing import Final, Protocol
 from google.protobuf.message import DecodeError
 
 from kaged.domain.errors import Bug, KageError, Precondition, Unavailable
+from kaged.domain.frozen import frozen
 from kaged.store.log.identities import Identities
 from kaged.store.log.merkle import Frontier
 from kaged.store.log.segments import SegmentBuilder, decode_postings
@@ -106,7 +107,7 @@ class Listener(Protocol):
         """Nothing more will be committed."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Counters:
     """Figures since the start."""
 

@@ -11,10 +11,10 @@ Above a few subscribers wake-ups are gathered for min(5 ms, 50 us each): fan-out
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
 from typing import Final
 
 from kaged.domain.errors import KageError, TooMuch
+from kaged.domain.frozen import frozen
 from kaged.store.log.journal import Commit, Journal
 from kaged.store.reading.reader import Reader
 from kaged.store.reading.selection import Selection
@@ -41,7 +41,7 @@ class SubscriberLimit(TooMuch):
         )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Batch:
     """Joined framed events; everything up to `last_seq` was looked at."""
 
@@ -50,28 +50,28 @@ class Batch:
     count: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class CaughtUp:
     """What follows is live."""
 
     seq: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class FellBehind:
     """What follows is read from the journal again."""
 
     seq: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Checkpoint:
     """Nothing matched up to here."""
 
     seq: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Heartbeat:
     """Nothing happened."""
 

@@ -13,6 +13,7 @@ from typing import Final, Literal
 from google.protobuf.message import DecodeError
 
 from kaged.api.v1 import event_pb2
+from kaged.domain.frozen import frozen
 from kaged.store.derived.rebuild import segment_rows
 from kaged.store.log.identities import load_bucket
 from kaged.store.log.merkle import Frontier, RangeRoot, root_of
@@ -38,7 +39,7 @@ _MAX_FINDINGS: Final = 1000
 Kind = Literal["event", "hash", "order", "identity", "index"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Finding:
     """One thing that does not fit. `index` is mended by `kaged reindex`; the others need a backup."""
 

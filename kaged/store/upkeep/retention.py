@@ -14,12 +14,12 @@ Both are called in a thread, beside the running journal: they touch only rows th
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from hashlib import sha256
 from itertools import islice
 from typing import Final
 
 from kaged.api.v1 import event_pb2
+from kaged.domain.frozen import frozen
 from kaged.store.reading.reader import Reader
 from kaged.store.reading.selection import Selection, select
 from kaged.store.rows.keys import pack_seq, unpack_seq
@@ -40,7 +40,7 @@ _BATCH: Final = 256
 _APART: Final = 65_536  # ranges further apart than this are rewritten one by one
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Redacted:
     """What was taken out."""
 
@@ -48,7 +48,7 @@ class Redacted:
     body_bytes: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Step:
     """One step of retention: what it looked at, how many bodies went, whether there is more to do now."""
 

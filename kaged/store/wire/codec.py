@@ -6,12 +6,13 @@ is not registered decodes to None: a newer release wrote it, readers still get i
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any, Final
 
 from kaged.api.v1 import event_pb2, fact_pb2, spec_pb2
 from kaged.domain.events import agent as facts
 from kaged.domain.events import tree as tree_facts
+from kaged.domain.frozen import frozen
 from kaged.domain.plain import from_json, to_plain
 from kaged.store.wire import wire_spec
 from kaged.store.wire.door import engine_entry
@@ -26,7 +27,7 @@ _TREE_PREFIX: Final = "supervisor."
 _TREE_COMMON: Final = ("tree", "path", "at_us")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Draft:
     """A fact and where it belongs."""
 

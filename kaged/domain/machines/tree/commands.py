@@ -5,33 +5,33 @@ Every command carries the time (`at_us`, microseconds) and one number of chance
 another start than the current one is stale and changes nothing, so reports are safe to repeat.
 """
 
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from kaged.domain.errors import Invalid, NotFound, Precondition
+from kaged.domain.frozen import frozen
 from kaged.domain.machines.tree.spec import SupervisorSpec
 from kaged.domain.machines.tree.state import How
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Command:
     at_us: int
     jitter: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ApplySpec(_Command):
     """Make the tree follow this spec. Unchanged children keep running; applying the same spec again is nothing."""
 
     spec: SupervisorSpec
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class StopTree(_Command):
     """Stop everything, last started first. Stopping a tree that does not run is nothing."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ChildStarted(_Command):
     """The leaf of this start runs."""
 
@@ -39,7 +39,7 @@ class ChildStarted(_Command):
     ordinal: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class StartFailed(_Command):
     """The leaf could not be started."""
 
@@ -48,7 +48,7 @@ class StartFailed(_Command):
     why: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ChildExited(_Command):
     """The leaf of this start ended, asked or not. The caller has judged `how` from exit status and signals.
 
@@ -61,28 +61,28 @@ class ChildExited(_Command):
     exited_at_us: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class TimerDue(_Command):
     """A timer that was armed for this path has run out."""
 
     path: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class TerminateChild(_Command):
     """Stop a child and keep its spec (a temporary child's spec goes). It stays stopped until asked for."""
 
     path: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class RestartChild(_Command):
     """Start a child that is stopped, or end the back-off of one that waits. Never stops anything."""
 
     path: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class DeleteChild(_Command):
     """Forget a stopped child. It comes back when its supervisor restarts, or with the next applied spec."""
 

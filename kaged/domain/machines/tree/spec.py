@@ -11,9 +11,9 @@ import json
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from kaged.domain.frozen import frozen
 from kaged.domain.restart import Backoff
 
 Strategy = Literal["one_for_one", "one_for_all", "rest_for_one"]
@@ -33,7 +33,7 @@ MAX_GRACE_MS = 24 * 3_600_000
 _ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ChildSpec:
     """A leaf. `work` names what runs; the rest is how its supervisor treats it."""
 
@@ -45,7 +45,7 @@ class ChildSpec:
     backoff: Backoff | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class SupervisorSpec:
     """A supervisor. `restart`, `shutdown`, `significant` and `backoff` are how its own supervisor treats it.
 

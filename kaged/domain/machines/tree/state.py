@@ -20,11 +20,11 @@ Not here: how a state changes (`fold.py`) and what is decided (`decide.py`).
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, NamedTuple, TypeAlias
 
 from kaged.domain.events.tree import Event
+from kaged.domain.frozen import frozen
 from kaged.domain.machines.tree.spec import ChildSpec, Shutdown, SupervisorSpec
 
 Phase = Literal["stopped", "starting", "running", "stopping", "pending", "waiting"]
@@ -147,7 +147,7 @@ def alive_reversed(state: TreeState, path: str) -> tuple[str, ...]:
 # --- what is under way --------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class StartChild:
     """Start `work`; answer ChildStarted or StartFailed with this ordinal. Repeats of an ordinal are one start."""
 
@@ -156,7 +156,7 @@ class StartChild:
     work: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class StopChild:
     """Stop what this ordinal started, or is starting; answer ChildExited (or StartFailed). Safe to repeat."""
 
@@ -165,7 +165,7 @@ class StopChild:
     shutdown: Shutdown
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ArmTimer:
     """Say TimerDue once `at_us` has passed. An early, late or repeated one does no harm."""
 
