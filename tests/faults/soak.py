@@ -49,6 +49,7 @@ _PASSING: Final = (
 )
 _AGENT: Final = Path(soak_agent.__file__)
 _DRAIN_S: Final = 120.0
+_PATIENCE_S: Final = 600.0  # a daemon that is killed each half second may answer nobody for long
 
 
 @dataclass(slots=True)
@@ -104,8 +105,8 @@ class Line:
             self._channel = None
 
     def call(self, service: Callable[[grpc.Channel], Any], method: str, request: Message) -> Any:
-        """The answer. Raises RpcError for refusals only."""
-        limit = time.monotonic() + 60.0
+        """The answer. Raises RpcError for refusals, or when nobody answered for very long."""
+        limit = time.monotonic() + _PATIENCE_S
         while True:
             try:
                 return getattr(self.stub(service), method)(request, timeout=10.0)
@@ -187,6 +188,8 @@ class Soak:
             self.up.clear()
             self.kaged.kill()
             self.figures.kills += 1
+            if self.figures.kills % 50 == 0:
+                print(f"{self.figures.kills} kills, {len(self._plan)} agents", file=sys.stderr, flush=True)
             self._launched = time.monotonic()
             self.kaged.launch()
         self._wait_up()
