@@ -14,7 +14,7 @@ from kaged.store.log.journal import Journal, StoreReadOnly, create_store
 from kaged.store.log.segments import decode_postings, encode_postings
 from kaged.store.rows.inmemory import MemoryStore
 from kaged.store.rows.keys import FAMILIES, SEGMENT, Family, root_row, segment_start
-from kaged.store.rows.keyvalue import Batch, DiskFull, StoreCorrupt, StoreTooNew
+from kaged.store.rows.keyvalue import Batch, StoreCorrupt, StoreFailed, StoreTooNew
 from kaged.store.wire.entry import Entry
 from tests.fakes.journals import START_US, Clock, OpenJournal, door, event_id, new_event
 
@@ -115,6 +115,7 @@ async def test_the_root_is_that_of_what_is_durable_while_more_is_on_its_way() ->
             seen.append(journal.root())
 
         def failed(self, why: object) -> None: ...
+        def stalled(self, why: object) -> None: ...
 
     journal.listen(Listener())
     for first in range(1, 3 * SEGMENT, 300):
@@ -124,27 +125,27 @@ async def test_the_root_is_that_of_what_is_durable_while_more_is_on_its_way() ->
     await journal.stop()
 
 
-class _Full(MemoryStore):
-    full = False
+class _Broken(MemoryStore):
+    broken = False
 
     def write(self, batch: Batch) -> None:
-        if self.full:
-            raise DiskFull("full")
+        if self.broken:
+            raise StoreFailed("broken")
         super().write(batch)
 
 
 async def test_after_a_failed_write_everybody_hears_it_and_nothing_more_is_taken() -> None:
-    store = _Full()
+    store = _Broken()
     journal = await started(store)
     await journal.accept(entries(1), 2)
-    store.full = True
+    store.broken = True
     first = journal.accept(entries(2), 2)
     waiter = asyncio.create_task(journal.wait_durable(2))
-    with pytest.raises(DiskFull):
+    with pytest.raises(StoreFailed):
         await first
-    with pytest.raises(DiskFull):
+    with pytest.raises(StoreFailed):
         await waiter
-    with pytest.raises(DiskFull):
+    with pytest.raises(StoreFailed):
         journal.accept(entries(3), 2)
     assert journal.durable_seq == 1
     await journal.stop()

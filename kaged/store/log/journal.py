@@ -6,8 +6,10 @@ Promises: `seq` and revisions have no gaps; a future completes, and a reader see
 are on disk; every event of one `accept` is durable or none is; while one batch syncs the next one fills, so
 there is no timer and no idle latency. What is accepted but not durable is seen by nobody but the engine.
 
-After a failed write nothing more is acknowledged: `failed` holds the error and the daemon must end (what reached
-the disk is unknown). A disk that is merely getting full is refused earlier, by `refuse_writes`.
+After a failed write or sync nothing more is acknowledged: `failed` holds the error and the daemon must end (what
+reached the disk is unknown). A full disk is the exception (docs/decisions/0008): the commit that it met is kept, new
+ones are refused with `stalled`, and the kept one is written again, the same bytes at the same seqs, once the store
+vouches for its log. A disk that is merely getting full is refused earlier, by `refuse_writes`.
 """
 
 import asyncio
@@ -28,6 +30,7 @@ from kaged.store.log.identities import Identities
 from kaged.store.log.merkle import Frontier
 from kaged.store.log.segments import SegmentBuilder, decode_postings
 from kaged.store.rows.keys import (
+    HEARTBEAT,
     REBUILD_CURSOR,
     SEGMENT,
     STREAM,
@@ -42,20 +45,34 @@ from kaged.store.rows.keys import (
     term,
     unpack_seq,
 )
-from kaged.store.rows.keyvalue import KeyValue, StoreCorrupt, StoreTooNew
+from kaged.store.rows.keyvalue import DiskFull, KeyValue, StoreCorrupt, StoreTooNew
 from kaged.store.wire.door import leaf_of, reread
 from kaged.store.wire.entry import Entry
-from kaged.store.wire.record import HEAD_BYTES, SHORT_TAGS, pack_head, varint
+from kaged.store.wire.record import HEAD_BYTES, SHORT_TAGS, pack_head, split, varint
 
 FORMAT: Final = b"kage-store-1"
 _HEADS: Final = 32_768  # streams whose last revision is kept in memory, twice (see `_rotate_heads`)
 _SYNC_SAMPLES: Final = 2048
+_TRY_AGAIN_S: Final = 0.5  # on a full disk
 
 
 class StoreReadOnly(Unavailable):
     """The disk is nearly full: reads go on, writes wait for space."""
 
     reason = "STORE_READ_ONLY"
+
+
+class StoreStalled(Unavailable):
+    """The disk is full. Whether what was under way will be recorded is not known yet."""
+
+    reason = "STORE_STALLED"
+
+    def __init__(self, why: KageError) -> None:
+        super().__init__(
+            f"{why.message}: what was just accepted is recorded as soon as there is room, unless kaged ends before",
+            hint="free some space; then repeat it with the same request id (or event id), or look whether it is there",
+            retry_after_s=5.0,
+        )
 
 
 class CheckFailed(Precondition):
@@ -70,6 +87,8 @@ class _Shared(asyncio.Future[None]):
     A cancelled waiter hears of it when the commit is done: what it accepted cannot be taken back anyway.
     """
 
+    callers: list[asyncio.Future[None]] | None = None  # who would rather hear that the disk is full than wait
+
     def cancel(self, msg: object = None) -> bool:
         return False
 
@@ -79,6 +98,12 @@ class _Pending:
     done: _Shared
     entries: list[Entry] = field(default_factory=list)
     rows: list[tuple[Family, bytes, bytes | None]] = field(default_factory=list)
+
+
+@frozen(kw_only=False)
+class _Proof:
+    done: _Shared
+    row: bytes  # empty: show only that the writer's thread is alive
 
 
 @dataclass(slots=True)
@@ -106,6 +131,9 @@ class Listener(Protocol):
     def failed(self, why: KageError) -> None:
         """Nothing more will be committed."""
 
+    def stalled(self, why: KageError | None) -> None:
+        """The disk is full: commits wait for room. None: there is room again, and all that waited is durable."""
+
 
 @frozen
 class Counters:
@@ -122,21 +150,29 @@ class Journal:
     """See the module. Construct with `open_journal`, off the loop; then `start` on it."""
 
     def __init__(
-        self, store: KeyValue, *, clock_us: Callable[[], int], witness: Callable[[int], None] | None = None
+        self,
+        store: KeyValue,
+        *,
+        clock_us: Callable[[], int],
+        witness: Callable[[int], None] | None = None,
+        try_again_s: float = _TRY_AGAIN_S,
     ) -> None:
         """`witness` hears of each durable seq in the writer's thread, before anybody else (`store/witness.py`)."""
         self.store = store
+        self._try_again_s = try_again_s
         self._witness = witness
         self.failed: KageError | None = None
+        self.stalled: KageError | None = None
         self._clock_us = clock_us
         self._listeners: list[Listener] = []
         self._refusal: KageError | None = None
-        self._queue: SimpleQueue[_Pending | None] = SimpleQueue()
+        self._queue: SimpleQueue[_Pending | _Proof | None] = SimpleQueue()
         self._thread: Thread | None = None
         self._busy = False
         self._samples: deque[int] = deque(maxlen=_SYNC_SAMPLES)
         self._commits = self._events = self._bytes = 0
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
+        self._asking: list[tuple[int, asyncio.Future[bool]]] = []
         self._load()
 
     # --- opening ---------------------------------------------------------------------------------------------
@@ -213,15 +249,18 @@ class Journal:
         """Begin to commit, on the running loop."""
         self._loop = asyncio.get_running_loop()
         self._pending = _Pending(_Shared(loop=self._loop))
+        self._retry: asyncio.TimerHandle | None = None
         self._thread = Thread(target=self._write_forever, name="journal", daemon=True)
         self._thread.start()
 
     async def stop(self) -> None:
-        """Commit what is accepted, then end the thread. The store stays open."""
+        """Commit what is accepted (on a full disk: let go of it), then end the thread. The store stays open."""
         if self._thread is None:
             return
         if not self.failed:
-            await self.wait_durable(self.accepted_seq)
+            await self.settles(self.accepted_seq)
+        if self._retry is not None:
+            self._retry.cancel()
         self._queue.put(None)
         thread, self._thread = self._thread, None
         await asyncio.to_thread(thread.join)
@@ -237,7 +276,7 @@ class Journal:
     @property
     def refusal(self) -> KageError | None:
         """Why writes are refused now, if they are."""
-        return self.failed or self._refusal
+        return self.failed or self.stalled or self._refusal
 
     # --- accepting -------------------------------------------------------------------------------------------
 
@@ -278,7 +317,8 @@ class Journal:
 
         The order of calls is the order of the journal. Rows added with `add_rows` before the caller gives
         control back to the loop go into the same batch. The future is shared and cannot be cancelled; without
-        entries it stands for all that was accepted before. Raises StoreReadOnly or the failure.
+        entries it stands for all that was accepted before. On a full disk it waits for room; who would rather be
+        told waits with `recorded`. Raises StoreReadOnly, DiskFull or the failure.
         """
         refusal = self.refusal
         if refusal is not None:
@@ -311,8 +351,41 @@ class Journal:
         """Rows for the batch of the last `accept`; None as a value takes a row out."""
         self._pending.rows += rows
 
+    async def recorded(self, done: "asyncio.Future[None]") -> None:
+        """Wait for an `accept` on behalf of a caller. Raises StoreStalled when the disk is full, or the failure."""
+        if done.done() or not isinstance(done, _Shared):
+            await asyncio.shield(done)
+            return
+        if self.stalled is not None:
+            raise StoreStalled(self.stalled)
+        caller: asyncio.Future[None] = self._loop.create_future()
+        if done.callers is None:
+            done.callers = []
+        done.callers.append(caller)
+        await caller
+
+    async def settles(self, seq: int) -> bool:
+        """Wait like `wait_durable`, but not for room on a full disk: False when `seq` has to wait for that."""
+        if seq <= self.durable_seq:
+            return True
+        if self.failed:
+            raise self.failed
+        if self.stalled is not None:
+            return False
+        asker: asyncio.Future[bool] = self._loop.create_future()
+        self._asking.append((seq, asker))
+        return await asker
+
+    async def confirm(self, seq: int) -> None:
+        """`wait_durable` on behalf of a caller. Raises StoreStalled when the disk is full, or the failure."""
+        if not await self.settles(seq):
+            raise StoreStalled(self.stalled or DiskFull("the disk was full"))
+
     async def wait_durable(self, seq: int) -> None:
-        """Return once everything up to `seq` is on disk. Raises the failure when that never comes."""
+        """Return once everything up to `seq` is on disk, also if a full disk has to get room first.
+
+        Raises the failure when that never comes.
+        """
         if seq <= self.durable_seq:
             return
         if self.failed:
@@ -320,6 +393,17 @@ class Journal:
         waiter: asyncio.Future[None] = self._loop.create_future()
         self._waiting.append((seq, waiter))
         await waiter
+
+    async def prove(self) -> None:
+        """Return once something that was written from now on is on disk: a heartbeat row, never an event. While
+        writes are refused (a disk without room is no reason to be killed) it only shows that the writer is alive.
+        Raises the failure. What the watchdog asks; it may take as long as the disk does.
+        """
+        if self.failed:
+            raise self.failed
+        proof = _Proof(_Shared(loop=self._loop), b"" if self.refusal else str(self._clock_us()).encode())
+        self._queue.put(proof)
+        await proof.done
 
     # --- committing ------------------------------------------------------------------------------------------
 
@@ -333,12 +417,36 @@ class Journal:
 
     def _write_forever(self) -> None:
         while (pending := self._queue.get()) is not None:
+            if isinstance(pending, _Proof):
+                if not self._prove(pending):
+                    return
+                continue
             try:
+                if self.stalled is not None:
+                    self.store.resume()
                 commit = self._commit(pending)
+            except DiskFull as error:
+                self._loop.call_soon_threadsafe(self._stall, pending, error)
+                continue
             except BaseException as error:  # noqa: BLE001  every failure here ends writing; the loop must hear of it
                 self._loop.call_soon_threadsafe(self._fail, pending, error)
                 return
             self._loop.call_soon_threadsafe(self._done, pending, commit)
+
+    def _prove(self, proof: _Proof) -> bool:
+        try:
+            if proof.row:
+                batch = self.store.batch()
+                batch.put("meta", HEARTBEAT, proof.row)
+                self.store.write(batch)
+                self.store.sync()
+        except DiskFull:
+            pass  # the next commit meets it too, and knows what to do
+        except BaseException as error:  # noqa: BLE001  as in `_write_forever`
+            self._loop.call_soon_threadsafe(self._fail, proof, error)
+            return False
+        self._loop.call_soon_threadsafe(proof.done.set_result, None)
+        return True
 
     def _commit(self, pending: _Pending) -> Commit:
         started = perf_counter_ns()
@@ -373,14 +481,28 @@ class Journal:
                 batch.delete(family, key)
             else:
                 batch.put(family, key, value)
-        store.write(batch)
-        before_sync = perf_counter_ns()
-        store.sync()
+        try:
+            store.write(batch)
+            before_sync = perf_counter_ns()
+            store.sync()
+        except DiskFull:
+            self._take_back(entries, frames)
+            raise
         now = perf_counter_ns()
         self._samples.append(now - before_sync)
         if self._witness is not None:
             self._witness(entries[-1].seq)
         return Commit(first, frames, pending.entries, now - started, roots)
+
+    def _take_back(self, entries: Sequence[Entry], frames: Sequence[bytes]) -> None:
+        """Be as before a commit, so that it can be written again: the same seqs with the same bytes.
+
+        Whether the disk has some of it, all or nothing then does not matter: rows are only replaced by themselves.
+        """
+        for entry, framed in zip(entries, frames, strict=True):
+            _, entry.meta, entry.body, _ = split(framed)
+        self._builder = SegmentBuilder(segment_of(self.durable_seq + 1))
+        self._builder.extend(self.tail)  # the loop leaves it alone while a commit is under way
 
     def _done(self, pending: _Pending, commit: Commit) -> None:
         last = pending.entries[-1].seq
@@ -400,14 +522,19 @@ class Journal:
             self.identities.sealed(start - 1)
             self._rotate_heads(start - 1)
         pending.done.set_result(None)
+        for caller in pending.done.callers or ():
+            if not caller.done():
+                caller.set_result(None)
         for listener in self._listeners:
             listener.committed(commit)
-        if self._waiting:
+        if self._waiting or self._asking:
             self._wake()
         if self._pending.entries:
             self._kick()
         else:
             self._busy = False
+            if self.stalled is not None:
+                self._loop.call_soon(self._go_on)  # after the effects of what became durable just now
 
     def _wake(self) -> None:
         still = []
@@ -419,20 +546,63 @@ class Journal:
             else:
                 still.append((seq, waiter))
         self._waiting = still
+        for seq, asker in self._asking:
+            if seq <= self.durable_seq and not asker.done():
+                asker.set_result(True)
+        self._asking = [item for item in self._asking if not item[1].done()]
 
-    def _fail(self, pending: _Pending, error: BaseException) -> None:
+    def _stall(self, pending: _Pending, why: DiskFull) -> None:
+        """The disk has no room for a commit: keep it, tell who waits, and try again until there is."""
+        self._retry = self._loop.call_later(self._try_again_s, self._queue.put, pending)
+        if self.stalled is not None:
+            return
+        self.stalled = why
+        for shared in (pending.done, self._pending.done):
+            for caller in shared.callers or ():
+                if not caller.done():
+                    caller.set_exception(StoreStalled(why))
+            shared.callers = None
+        for _, asker in self._asking:
+            if not asker.done():
+                asker.set_result(False)
+        self._asking.clear()
+        for listener in self._listeners:
+            listener.stalled(why)
+
+    def _go_on(self) -> None:
+        self.stalled = None
+        for listener in self._listeners:
+            listener.stalled(None)
+
+    def _fail(self, pending: _Pending | _Proof, error: BaseException) -> None:
         failure = error if isinstance(error, KageError) else Bug(f"a commit failed: {error!r}")
         self.failed = failure
-        for doomed in (pending, self._pending):
+        for doomed in (pending, self._pending, *self._unread()):
             if not doomed.done.done():
                 doomed.done.set_exception(failure)
                 doomed.done.exception()  # mark as seen: not every accept is awaited
+            for caller in doomed.done.callers or ():
+                if not caller.done():
+                    caller.set_exception(failure)
         for _, waiter in self._waiting:
             if not waiter.done():
                 waiter.set_exception(failure)
         self._waiting.clear()
+        for _, asker in self._asking:
+            if not asker.done():
+                asker.set_exception(failure)
+        self._asking.clear()
         for listener in self._listeners:
             listener.failed(failure)
+
+    def _unread(self) -> list[_Pending | _Proof]:
+        """What the writer's thread, which has ended, will not look at any more."""
+        unread = []
+        while not self._queue.empty():
+            item = self._queue.get_nowait()
+            if item is not None:
+                unread.append(item)
+        return unread
 
     # --- figures ---------------------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from kaged.store.rows.keys import FAMILIES, Family
-from kaged.store.rows.keyvalue import Batch
+from kaged.store.rows.keyvalue import NO_LIMIT, Batch
 
 
 class _Operations:
@@ -69,6 +69,9 @@ class MemoryStore:
     def sync(self) -> None:
         self.syncs += 1
 
+    def resume(self) -> None:
+        pass
+
     def get(self, family: Family, key: bytes) -> bytes | None:
         return self._tables[family].rows.get(key)
 
@@ -77,7 +80,14 @@ class MemoryStore:
         return [rows.get(key) for key in keys]
 
     def scan(
-        self, family: Family, start: bytes, *, prefix: bytes = b"", limit: int, reverse: bool = False
+        self,
+        family: Family,
+        start: bytes,
+        *,
+        prefix: bytes = b"",
+        limit: int,
+        reverse: bool = False,
+        max_bytes: int = NO_LIMIT,
     ) -> list[tuple[bytes, bytes]]:
         table = self._tables[family]
         if reverse:
@@ -87,14 +97,19 @@ class MemoryStore:
             at = bisect_left(table.order, start)
             keys = table.order[at : at + limit]
         found = []
+        size = 0
         for key in keys:
             if not key.startswith(prefix):
                 break
-            found.append((key, table.rows[key]))
+            value = table.rows[key]
+            found.append((key, value))
+            size += len(value)
+            if size >= max_bytes:
+                break
         return found
 
-    def values(self, family: Family, start: bytes, limit: int) -> list[bytes]:
-        return [value for _, value in self.scan(family, start, limit=limit)]
+    def values(self, family: Family, start: bytes, limit: int, *, max_bytes: int = NO_LIMIT) -> list[bytes]:
+        return [value for _, value in self.scan(family, start, limit=limit, max_bytes=max_bytes)]
 
     def flush(self) -> None:
         pass

@@ -5,7 +5,7 @@ and rebuilt by `kaged reindex`; a test compares the rebuilt bytes with the live 
 
 | family     | key                              | value                                             |
 |------------|----------------------------------|---------------------------------------------------|
-| meta       | word                             | store id, format, first seq, segment cursor       |
+| meta       | word                             | store id, format, first seq, cursor, heartbeat    |
 | events     | seq u64                          | one framed `Event` (store/record.py)              |
 | audit      | `L` seq u64 / `S` segment u40    | leaf hashes of one commit / of one sealed segment |
 |            | `R` segment u40                  | root over the leaves of one sealed segment        |
@@ -95,6 +95,7 @@ def id_row(bucket: int, segment: int) -> bytes:
 
 
 REBUILD_CURSOR: Final = b"reindex_from"  # in meta: first seq of its next step; absent when none is under way
+HEARTBEAT: Final = b"heartbeat"  # in meta: when the watchdog last saw a write reach the disk, us since 1970
 
 
 # --- states --------------------------------------------------------------------------------------------------
@@ -103,6 +104,8 @@ AGENT_STATE: Final = b"a"
 TREE_STATE: Final = b"t"
 APPROVAL_STATE: Final = b"p"
 AGENT_NAME: Final = b"n"
+TREE_KNOWN: Final = b"k"  # one row for each tree that was not deleted
+TREE_LIVE: Final = b"v"  # one row for each tree of which something runs or may run of itself
 
 
 def state_prefix(kind: bytes, key: str) -> bytes:

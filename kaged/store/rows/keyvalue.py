@@ -5,16 +5,19 @@ Two implementations pass the same contract tests: `rocks.RocksStore` and `inmemo
 was written, synced or not: it is the journal that clips to what is durable.
 """
 
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import ClassVar, Final, Protocol
 
 from kaged.domain.errors import Broken, Refusal
 from kaged.store.rows.keys import Family
 
+NO_LIMIT: Final = sys.maxsize
+
 
 class DiskFull(Broken):
-    """No room on the disk of the state folder; the write did not happen."""
+    """No room on the disk of the state folder. The write may be there or not; `resume` comes before the next."""
 
     reason: ClassVar[str] = "DISK_FULL"
 
@@ -71,6 +74,13 @@ class KeyValue(Protocol):
     def sync(self) -> None:
         """Make everything written so far survive a power cut. Raises DiskFull, StoreFailed."""
 
+    def resume(self) -> None:
+        """After DiskFull: make sure that writes are safe again, whatever of the failed ones reached the disk.
+
+        When this returns, all that was written is in synced tables and the next write begins a log of its own.
+        Raises DiskFull while there is no room for that, StoreFailed.
+        """
+
     def get(self, family: Family, key: bytes) -> bytes | None:
         """One value."""
 
@@ -78,12 +88,22 @@ class KeyValue(Protocol):
         """Values in the order of the keys."""
 
     def scan(
-        self, family: Family, start: bytes, *, prefix: bytes = b"", limit: int, reverse: bool = False
+        self,
+        family: Family,
+        start: bytes,
+        *,
+        prefix: bytes = b"",
+        limit: int,
+        reverse: bool = False,
+        max_bytes: int = NO_LIMIT,
     ) -> list[tuple[bytes, bytes]]:
-        """Rows from `start` on (inclusive; towards smaller keys when `reverse`) that begin with `prefix`."""
+        """Rows from `start` on (inclusive; towards smaller keys when `reverse`) that begin with `prefix`.
 
-    def values(self, family: Family, start: bytes, limit: int) -> list[bytes]:
-        """Values from `start` on: the fast path of catching up."""
+        Ends with the row whose value reaches `max_bytes` in all; a few more rows may be held for a moment.
+        """
+
+    def values(self, family: Family, start: bytes, limit: int, *, max_bytes: int = NO_LIMIT) -> list[bytes]:
+        """Values from `start` on, bounded as those of `scan`: the fast path of catching up."""
 
     def flush(self) -> None:
         """Write memory tables to files, so that the next open is quick."""

@@ -9,13 +9,15 @@ Traps of the binding, each measured (docs/decisions/0002-rocksdb.md):
 - Without CURRENT, `create_if_missing` makes a new empty store among the old files: refused here.
 - Any living family, handle or iterator keeps the LOCK after `close`: all of them live in this object only.
 - Errors are plain `Exception` with RocksDB's text: classified here, once.
+- After a write or sync that met a full disk RocksDB refuses all writes and mends itself some seconds after there is
+  room (all tables flushed, a new log begun); the binding has no call for that: `resume` looks whether it has happened.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
-from typing import Final, cast
+from typing import Final, TypeVar, cast
 
 from rocksdict import (
     AccessType,
@@ -29,19 +31,22 @@ from rocksdict import (
     DBRecoveryMode,
     Options,
     Rdict,
+    ReadOptions,
     WriteBatch,
     WriteOptions,
 )
 
 from kaged.domain.errors import Broken, KageError
 from kaged.store.rows.keys import FAMILIES, Family
-from kaged.store.rows.keyvalue import Batch, DiskFull, StoreBusy, StoreCorrupt, StoreFailed
+from kaged.store.rows.keyvalue import NO_LIMIT, Batch, DiskFull, StoreBusy, StoreCorrupt, StoreFailed
 
 _MIB: Final = 1 << 20
 _MAX_WAL_BYTES: Final = 24 * _MIB  # bounds the replay after a kill: about 15 ms per MiB here
 _BLOCK_CACHE_BYTES: Final = 16 * _MIB
+_SLICE_ROWS: Final = 32
 _ROCKS_DEFAULT: Final = "default"
 _RAW_FAMILIES: Final = tuple(family for family in FAMILIES if family != "meta")  # meta is RocksDB's `default`
+_Row = TypeVar("_Row")
 
 
 class _RocksBatch:
@@ -92,6 +97,7 @@ class RocksStore:
         self._families["meta"] = self._db
         self._path = path
         self._unsynced = WriteOptions()
+        self._torn_log = 0  # number of the last log that a full disk may have left with half a record at its end
 
     def batch(self) -> Batch:
         return _RocksBatch(self._handles)
@@ -102,14 +108,36 @@ class RocksStore:
         try:
             self._db.write(batch.raw, self._unsynced)
         except Exception as error:
-            raise classify(error, self._path) from error
+            raise self._refused(error) from error
 
     def sync(self) -> None:
         assert self._db is not None
         try:
             self._db.flush_wal(True)
         except Exception as error:
-            raise classify(error, self._path) from error
+            raise self._refused(error) from error
+
+    def _refused(self, error: Exception) -> KageError:
+        failure = classify(error, self._path)
+        if isinstance(failure, DiskFull):
+            self._torn_log = max(self._torn_log, self._newest_log()[0])
+        return failure
+
+    def _newest_log(self) -> tuple[int, int]:
+        """Number and size."""
+        logs = [(int(path.stem), path) for path in self._path.glob("*.log") if path.stem.isdigit()]
+        if not logs:
+            return 0, 0
+        number, path = max(logs)
+        return number, path.stat().st_size
+
+    def resume(self) -> None:
+        self.flush()  # refused until RocksDB has mended itself
+        number, size = self._newest_log()
+        if number <= self._torn_log and size:
+            # Appending behind half a record would lose what follows at the next start, and a sync of bytes whose
+            # sync has failed before proves nothing.
+            raise DiskFull(f"the disk of {self._path} is full", hint="free some space; nothing acknowledged is lost")
 
     def get(self, family: Family, key: bytes) -> bytes | None:
         try:
@@ -128,12 +156,20 @@ class RocksStore:
         return values
 
     def scan(
-        self, family: Family, start: bytes, *, prefix: bytes = b"", limit: int, reverse: bool = False
+        self,
+        family: Family,
+        start: bytes,
+        *,
+        prefix: bytes = b"",
+        limit: int,
+        reverse: bool = False,
+        max_bytes: int = NO_LIMIT,
     ) -> list[tuple[bytes, bytes]]:
         try:
-            found = islice(self._families[family].items(from_key=start, backwards=reverse), limit)
-            rows = cast("list[tuple[bytes, bytes]]", list(found))
-            if len(rows) < limit:
+            found = self._families[family].items(from_key=start, backwards=reverse)
+            rows, ended = _take(cast("Iterator[tuple[bytes, bytes]]", found), limit, max_bytes, _value_bytes)
+            del found  # a living iterator would keep the LOCK
+            if ended:
                 self._confirm_end(family, rows[-1][0] if rows else start, reverse=reverse)
         except Exception as error:
             raise classify(error, self._path) from error
@@ -143,13 +179,21 @@ class RocksStore:
                     return rows[:at]
         return rows
 
-    def values(self, family: Family, start: bytes, limit: int) -> list[bytes]:
+    def values(self, family: Family, start: bytes, limit: int, *, max_bytes: int = NO_LIMIT) -> list[bytes]:
+        options = ReadOptions()
+        # A long read passes each block once: through the cache it would cost a third more and push out what others
+        # come back to.
+        options.fill_cache(False)  # type: ignore[call-arg]  # the binding's stubs forget the argument
         try:
-            values = list(islice(self._families[family].values(from_key=start), limit))
+            found = self._families[family].values(from_key=start, read_opt=options)
+            values, ended = _take(cast("Iterator[bytes]", iter(found)), limit, max_bytes, len)
+            del found
         except Exception as error:
             raise classify(error, self._path) from error
         # The keys of an ended read are not known here: read it again, which confirms the end.
-        return values if len(values) == limit else [value for _, value in self.scan(family, start, limit=limit)]
+        if not ended:
+            return values
+        return [value for _, value in self.scan(family, start, limit=limit, max_bytes=max_bytes)]
 
     def _confirm_end(self, family: Family, last: bytes, *, reverse: bool) -> None:
         rows = self._families[family].iter()
@@ -206,6 +250,34 @@ class RocksStore:
         # was never acknowledged: nothing is lost by it, and who closes has no better answer.
         with suppress(Exception):
             database.close()
+
+
+def _take(found: Iterator[_Row], limit: int, max_bytes: int, size_of: Callable[[_Row], int]) -> tuple[list[_Row], bool]:
+    """Rows up to the one that reaches either bound, and whether there were no more.
+
+    In slices, so that a page of the largest events is not first held whole: counting each would cost more than
+    reading it.
+    """
+    rows: list[_Row] = []
+    size = 0
+    while (wanted := min(_SLICE_ROWS, limit - len(rows))) > 0:
+        some = list(islice(found, wanted))
+        more = sum(map(size_of, some))
+        if size + more >= max_bytes:
+            for row in some:
+                rows.append(row)
+                size += size_of(row)
+                if size >= max_bytes:
+                    return rows, False
+        rows += some
+        size += more
+        if len(some) < wanted:
+            return rows, True
+    return rows, False
+
+
+def _value_bytes(row: tuple[bytes, bytes]) -> int:
+    return len(row[1])
 
 
 def _refuse_headless(path: Path) -> None:
