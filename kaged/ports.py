@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Literal, Protocol
 
+from kaged.domain.frozen import frozen
 from kaged.domain.orders import Order
 from kaged.domain.run_records import AgentRecord, Channel, ExitRecord, Meta, RunSpec, SealedRecord
 from kaged.domain.signals import Fed
@@ -125,11 +126,20 @@ class Executor(Protocol):
         """Finish removals that a crash interrupted."""
 
 
+@frozen
+class RunChanges:
+    """Which runs to look at. `let_go`: their shim's lock is, or in a moment will be, free. `lost`: look at all."""
+
+    runs: frozenset[str]
+    let_go: frozenset[str]
+    lost: bool
+
+
 class Watch(Protocol):
     """Tells which runs changed on disk."""
 
     def add(self, run: str) -> None:
-        """Watch a run."""
+        """Watch a run. Raises OSError or KageError when that is not possible: poll it."""
 
     def remove(self, run: str) -> None:
         """Stop watching it."""
@@ -137,8 +147,8 @@ class Watch(Protocol):
     def fileno(self) -> int | None:
         """Readable when there is something to tell; None: this system needs polling."""
 
-    def changed(self) -> tuple[set[str], bool]:
-        """Runs that changed since the last call, and whether changes were lost (look at all)."""
+    def changed(self) -> RunChanges:
+        """What changed since the last call."""
 
     def close(self) -> None:
         """Let go."""

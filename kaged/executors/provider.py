@@ -7,8 +7,9 @@ from typing import Final
 from kaged.domain.run_records import RunSpec
 from kaged.executors.local import Launched, LocalExecutor
 from kaged.executors.process_table import ProcessTable, Usage, kill_carriers
-from kaged.executors.run_folder import Liveness, RunFolder, empty_trash, list_runs
+from kaged.executors.run_folder import LOCK, Liveness, RunFolder, empty_trash, list_runs
 from kaged.executors.watch import FolderWatch, watch_folders
+from kaged.ports import RunChanges
 
 
 class Folder(RunFolder):
@@ -77,9 +78,13 @@ class RunWatch:
     def fileno(self) -> int | None:
         return self._watch.fileno()
 
-    def changed(self) -> tuple[set[str], bool]:
+    def changed(self) -> RunChanges:
         changes = self._watch.read()
-        return {folder.name for folder, _ in changes.names}, changes.look_everywhere
+        return RunChanges(
+            runs=frozenset([folder.name for folder, _ in changes.names]),
+            let_go=frozenset([folder.name for folder, name in changes.closed if name == LOCK]),
+            lost=changes.look_everywhere,
+        )
 
     def close(self) -> None:
         self._watch.close()

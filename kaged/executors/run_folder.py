@@ -16,6 +16,7 @@ import enum
 import fcntl
 import os
 import shutil
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeVar
@@ -37,6 +38,7 @@ from kaged.domain.run_records import (
 )
 
 TRASH: Final = ".trash"
+LOCK: Final = "lock"
 
 _T = TypeVar("_T")
 
@@ -123,12 +125,14 @@ class RunFolder:
     def is_alive(self) -> Liveness:
         """Ask the lock. "Cannot tell" raises Unavailable: it is never an answer of "dead"."""
         try:
-            fd = self._open("lock", os.O_RDWR)
+            fd = self._open(LOCK, os.O_RDONLY)  # for writing, its close would look like that of a shim to our watch
         except FileNotFoundError:
             return Liveness.MISSING
         except OSError as error:
             raise Unavailable(f"cannot look at the lock of run {self.run_id}: {error.strerror}") from error
         try:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                raise Unavailable(f"the lock of run {self.run_id} is no file")
             # shared, so that two who ask do not see each other; a shim that is just starting tries again
             fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -4,6 +4,9 @@ A watch says where to look, never what happened: names are coalesced, a change m
 an overflow of the kernel's queue everything has to be looked at once. Readers therefore keep their own offsets
 and a slow safety scan (decision 18). `add` before the first look at a folder loses nothing.
 
+`closed` also names files whose last writer is gone: the lock of a shim that was killed writes no record. The kernel
+says so just before it gives the lock back, so who then still finds it held asks again a moment later.
+
 inotify through ctypes on Linux; elsewhere `fileno()` is None and `read()` compares what stat says, so the caller
 polls. Not for several threads at once. Deliberately not here: reading the files, timers.
 """
@@ -20,8 +23,10 @@ from typing import Final, Protocol
 from kaged.domain.errors import Unavailable
 from kaged.domain.frozen import frozen
 
-# Modified, renamed into place, created; also attributes, because splice() reports nothing else before Linux 6.5.
-MASK: Final = 0x2 | 0x4 | 0x80 | 0x100
+# Modified, renamed into place, created; closed by a writer; also attributes, because splice() reports nothing else
+# before Linux 6.5.
+CLOSED: Final = 0x8
+MASK: Final = 0x2 | 0x4 | 0x80 | 0x100 | CLOSED
 ONLY_FOLDERS: Final = 0x0100_0000
 OVERFLOW: Final = 0x4000
 IGNORED: Final = 0x8000
@@ -30,9 +35,10 @@ _HEAD: Final = struct.Struct("iIII")
 
 @frozen
 class Changes:
-    """`names` are (folder, file name) pairs. `look_everywhere`: changes were lost, look at every folder."""
+    """Both sets hold (folder, file name) pairs. `look_everywhere`: changes were lost, look at every folder."""
 
     names: frozenset[tuple[Path, str]]
+    closed: frozenset[tuple[Path, str]] = frozenset()
     look_everywhere: bool = False
 
 
@@ -91,12 +97,13 @@ class InotifyWatch:
 
     def read(self) -> Changes:
         found: set[tuple[Path, str]] = set()
+        closed: set[tuple[Path, str]] = set()
         lost = False
         while True:
             try:
                 data = os.read(self._fd, 65536)
             except BlockingIOError:
-                return Changes(names=frozenset(found), look_everywhere=lost)
+                return Changes(names=frozenset(found), closed=frozenset(closed), look_everywhere=lost)
             at = 0
             while at < len(data):
                 watch, mask, _, size = _HEAD.unpack_from(data, at)
@@ -110,7 +117,7 @@ class InotifyWatch:
                     if self._watches.get(folder) == watch:
                         del self._watches[folder]
                 elif size:
-                    found.add((folder, os.fsdecode(data[at - size : at].rstrip(b"\0"))))
+                    (closed if mask & CLOSED else found).add((folder, os.fsdecode(data[at - size : at].rstrip(b"\0"))))
 
     def close(self) -> None:
         if self._fd >= 0:

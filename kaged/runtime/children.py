@@ -3,6 +3,10 @@
 Effects of facts about runs arrive here once they are durable: start a process, give an order, write input. What a
 keeper sees of its run goes back as reports. The same keeper serves a run that this daemon started and one that it
 adopted; `keeper.py` is that life. Not here: what follows from an end (the machines decide).
+
+A quiet run costs nothing: the watch tells of output, records and a shim's death. Behind it stands a safety scan
+(decision 18), which looks at a tenth of the runs each second, and each second at those that need it: not watched,
+behind with their orders, or silent for as long as their idle limit.
 """
 
 import asyncio
@@ -17,7 +21,11 @@ from kaged.ports import Launched, Watch
 from kaged.runtime.keeper import Host, Keeper
 from kaged.store.wire.codec import Draft
 
-_SCAN_S: Final = 1.0  # the safety scan behind the watch (decision 18)
+_SCAN_S: Final = 1.0
+_SCANS_A_ROUND: Final = 10  # of the safety scan: a run that the watch tells of is looked at once in so many
+_LET_GO_S: Final = (
+    0.05  # from the close of a lock to the lock's end in the kernel; microseconds, but for a busy machine
+)
 _TRY_AGAIN_S: Final = 1.0
 log = logging.getLogger("kaged.children")
 
@@ -33,6 +41,7 @@ class Children:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._group: asyncio.TaskGroup | None = None
         self._zombies: list[Launched] = []
+        self._kept = 0
 
     def __len__(self) -> int:
         return len(self._keepers)
@@ -46,34 +55,46 @@ class Children:
         try:
             async with asyncio.TaskGroup() as group:
                 self._group = group
+                scan = 0
                 while True:
                     await asyncio.sleep(_SCAN_S)
+                    scan = (scan + 1) % _SCANS_A_ROUND
                     if fd is None:
                         self._changed()
                     for keeper in self._keepers.values():
-                        keeper.look()
-                    self._zombies = [launched for launched in self._zombies if launched.reap() is None]
+                        if fd is None or keeper.turn == scan or keeper.restless():
+                            keeper.look()
+                    if self._zombies:
+                        self._zombies = [launched for launched in self._zombies if launched.reap() is None]
         finally:
             self._group = None
             if fd is not None:
                 loop.remove_reader(fd)
 
     def _changed(self) -> None:
-        runs, lost = self._watch.changed()
-        for run in self._keepers if lost else runs:
-            keeper = self._keepers.get(run)
-            if keeper is not None:
-                keeper.look()
+        changes = self._watch.changed()
+        for run in self._keepers if changes.lost else changes.runs | changes.let_go:
+            self._look(run)
+        for run in changes.let_go:
+            asyncio.get_running_loop().call_later(_LET_GO_S, self._look, run)
+
+    def _look(self, run: str) -> None:
+        keeper = self._keepers.get(run)
+        if keeper is not None:
+            keeper.look()
 
     # --- runs --------------------------------------------------------------------------------------------------
 
     def keep(self, state: AgentState, run: Run, *, adopted: bool) -> Keeper:
         """Begin to keep a run."""
-        keeper = Keeper(self._host, self._watch, state, run, adopted=adopted)
-        self._keepers[run.id] = keeper
+        keeper = self._keepers[run.id] = self._keeper(state, run, adopted=adopted)
         assert self._group is not None, "serve() has begun"
         self._tasks[run.id] = self._group.create_task(self._life(keeper), name=f"run {run.id}")
         return keeper
+
+    def _keeper(self, state: AgentState, run: Run, *, adopted: bool) -> Keeper:
+        self._kept += 1
+        return Keeper(self._host, self._watch, state, run, adopted=adopted, turn=self._kept % _SCANS_A_ROUND)
 
     async def _life(self, keeper: Keeper) -> None:
         run = keeper.run
@@ -92,7 +113,7 @@ class Children:
                 state = self._find(keeper.agent)
                 if state is None or state.live_run is None or state.live_run.id != run:
                     return
-                keeper = self._keepers[run] = Keeper(self._host, self._watch, state, state.live_run, adopted=True)
+                keeper = self._keepers[run] = self._keeper(state, state.live_run, adopted=True)
         finally:
             self._keepers.pop(run, None)
             self._tasks.pop(run, None)

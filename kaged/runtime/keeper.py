@@ -100,9 +100,10 @@ class Host(Protocol):
 class Keeper:
     """One run. `live` returns when the run has ended and its folder is gone."""
 
-    def __init__(self, host: Host, watch: Watch, state: AgentState, run: Run, *, adopted: bool) -> None:
+    def __init__(self, host: Host, watch: Watch, state: AgentState, run: Run, *, adopted: bool, turn: int = 0) -> None:
         self.agent = state.id
         self.run = run.id
+        self.turn = turn  # of the safety scan, when it looks at this run
         self.last_output_s = self._last_input_s = host.system.monotonic_s()
         self.adopted_alive: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._host = host
@@ -114,6 +115,7 @@ class Keeper:
         self._folder: RunFolder = host.executor.folder(run.id)
         self._launched: Launched | None = None
         self._dirty = asyncio.Event()
+        self._watched = False
         self._ready = False
         self._waiting: list[FolderFact] = []
         self._limited = False
@@ -128,6 +130,10 @@ class Keeper:
     def look(self) -> None:
         """Something may have changed in the folder."""
         self._dirty.set()
+
+    def restless(self) -> bool:
+        """Whether the run needs a look at each safety scan, and not only in its turn."""
+        return not self._watched or not self._ready or self._idle_too_long()
 
     def obey(self, fact: FolderFact) -> None:
         """Put a durable order or input into the folder; kept until there is one."""
@@ -235,6 +241,7 @@ class Keeper:
         capture = Capture(self.run, host.adapter(self._state_at_start), host.masker(self._state_at_start), place)
         with contextlib.suppress(OSError, KageError):
             self._watch.add(self.run)
+            self._watched = True
         while True:
             self._dirty.clear()
             if not self._ready:
@@ -338,15 +345,18 @@ class Keeper:
 
     async def _gather(self, capture: Capture) -> None:
         """Let small output gather; look at the idle limit."""
-        limits = self._spec.limits
-        now_s = self._host.system.monotonic_s()
-        idle_s = now_s - max(self.last_output_s, self._last_input_s)
-        if limits.idle_s and idle_s > limits.idle_s and not self._limited:
+        if self._idle_too_long():
             self._limited = True
             self._host.limit(self.agent, "idle_s")
-        rest_s = self._read_s + FLUSH_S - now_s
+        rest_s = self._read_s + FLUSH_S - self._host.system.monotonic_s()
         if rest_s > 0 and self._unread(capture) < _ENOUGH_BYTES:
             await asyncio.sleep(rest_s)
+
+    def _idle_too_long(self) -> bool:
+        idle_s = self._spec.limits.idle_s
+        if not idle_s or self._limited:
+            return False
+        return self._host.system.monotonic_s() - max(self.last_output_s, self._last_input_s) > idle_s
 
     def _unread(self, capture: Capture) -> int:
         sizes = self._folder.spool_size("out") + self._folder.spool_size("err")

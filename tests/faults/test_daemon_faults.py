@@ -240,6 +240,16 @@ def shim_of(kaged: Kaged, agent: str) -> int:
     return int(started[-1].shim_pid)
 
 
+def test_shims_that_were_killed_are_noticed_at_once_and_not_at_the_next_safety_scan(kaged: Kaged) -> None:
+    agents = [running(kaged, *SLEEPER) for _ in range(6)]
+    for agent in agents:
+        os.kill(shim_of(kaged, agent), signal.SIGKILL)
+    began = time.monotonic()
+    for agent in agents:
+        kaged.wait(agent)
+    assert time.monotonic() - began < 5  # a scan alone takes up to 10 s
+
+
 @pytest.mark.parametrize("daemon", ["alive", "dead"])
 def test_a_shim_that_was_killed_is_a_lost_run_and_never_an_invented_status(kaged: Kaged, daemon: str) -> None:
     agent = running(kaged, *SLEEPER)

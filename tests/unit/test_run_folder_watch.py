@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from kaged.executors.process_table import Process, ProcessTable, boot_id, carriers, kill_carriers, parse_stat
-from kaged.executors.watch import OVERFLOW, FolderWatch, InotifyWatch, StatWatch
+from kaged.executors.run_folder import RunFolder
+from kaged.executors.watch import OVERFLOW, Changes, FolderWatch, InotifyWatch, StatWatch
 from tests.fakes.runs import eventually
 
 WATCHES: list[Callable[[], FolderWatch]] = [StatWatch]
@@ -43,6 +44,18 @@ def test_growth_creation_and_renaming_are_seen(watch: FolderWatch, tmp_path: Pat
     (tmp_path / "exit.json.tmp").write_bytes(b"{}")
     (tmp_path / "exit.json.tmp").rename(tmp_path / "exit.json")
     assert "exit.json" in names(watch)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the lock is asked at each scan")
+def test_the_end_of_a_shim_is_told_and_a_question_to_its_lock_is_not(tmp_path: Path) -> None:
+    watch = InotifyWatch()
+    lock = os.open(tmp_path / "lock", os.O_RDWR | os.O_CREAT)
+    watch.add(tmp_path)
+    RunFolder(tmp_path).is_alive()
+    assert watch.read() == Changes(names=frozenset())
+    os.close(lock)
+    assert watch.read().closed == {(tmp_path, "lock")}
+    watch.close()
 
 
 def test_folders_are_told_apart_and_can_leave(watch: FolderWatch, tmp_path: Path) -> None:
