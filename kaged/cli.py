@@ -81,7 +81,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--config", metavar="FILE", help="configuration file (default kaged.toml in the state folder)")
     parser.add_argument("--log-level", choices=("debug", "info", "warning", "error"))
     parser.add_argument("--log-format", choices=("auto", "plain", "json", "journal"))
-    parser.add_argument("--on-stop", choices=("keep", "stop"), help="what a stop does with agents (default keep)")
+    parser.add_argument(
+        "--on-stop",
+        choices=("auto", "keep", "stop"),
+        help="what SIGTERM does with agents (default auto: stop them when systemd stops the service, else keep)",
+    )
     parser.add_argument(
         "verb",
         nargs="?",

@@ -30,7 +30,7 @@ class Config:
     max_subscribers: int = 1000
     unsupervised_s: float = 900
     min_free_bytes: int = 64 << 20
-    on_stop: str = "keep"
+    on_stop: str = "auto"
     keep_output_s: float = 0.0
 
     @property
@@ -115,7 +115,7 @@ def _with(config: Config, values: Mapping[str, Any], path: Path) -> Config:
                 changes[key] = str(value).lower()
             case "log_format" if value in ("auto", "plain", "json", "journal"):
                 changes[key] = value
-            case "on_stop" if value in ("keep", "stop"):
+            case "on_stop" if value in ("auto", "keep", "stop"):
                 changes[key] = value
             case "max_subscribers" | "min_free_bytes" if str(value).isdigit():
                 changes[key] = int(value)

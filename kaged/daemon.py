@@ -24,26 +24,31 @@ from kaged.adapters.registry import ADAPTERS
 from kaged.api.v1 import daemon_service_pb2 as pb
 from kaged.config import Config, base_environment
 from kaged.domain.errors import AlreadyExists, KageError, Unavailable
+from kaged.domain.events.agent import Ended
 from kaged.executors.daemon_lock import DaemonLock
 from kaged.executors.local import install_shim
 from kaged.executors.provider import LocalRuns, ProcSampler, RunWatch
+from kaged.executors.systemd import pending_job
 from kaged.rpc.convert import timestamp
 from kaged.rpc.identity import AgentGate, Identity, OwnerGate, run_token, secret_file
 from kaged.rpc.server import Doors
 from kaged.runtime.core import Core, Settings
 from kaged.runtime.retention import keep_retention
 from kaged.runtime.system import System
-from kaged.service import ServiceManager
+from kaged.service import ServiceManager, headline, keep_extending, keep_watch
 from kaged.store.log.journal import Commit, Journal, StoreReadOnly, create_store
 from kaged.store.log.witness import Witness
 from kaged.store.reading.selection import FIRST_AGENT_ACTOR
 from kaged.store.rows.rocks import RocksStore
+from kaged.store.wire.codec import Draft
 from kaged.version import __version__
 
 API_REVISION: Final = 1
 _RELOADABLE: Final = frozenset(("log_level", "min_free_bytes", "on_stop", "keep_output_s"))
 _TICK_S: Final = 0.25
 _SPACE_EVERY: Final = 4  # ticks
+_STOP_AGENTS_S: Final = 25.0  # the longest that a signal waits for them
+_LEAVE_S: Final = 15.0  # the longest that leaving takes without them
 _CLOSE_S: Final = 0.5  # for calls under way; an idle client that reads nothing makes us wait it out
 EXIT_OK: Final = 0
 EXIT_STORE_FAILED: Final = 74  # EX_IOERR: what reached the disk is unknown
@@ -78,7 +83,10 @@ class Daemon:
         self._config = config
         self._environ = environ
         self._system = System()
-        self._manager = ServiceManager()
+        self._manager = ServiceManager(environ)
+        self._deciding: asyncio.Task[None] | None = None
+        self._failed_agents = 0
+        self._complaint = ""
         self._started_us = self._system.now_us()
         self._phase = pb.DAEMON_PHASE_RECOVERING
         self._detail = "reading the journal"
@@ -100,12 +108,18 @@ class Daemon:
             _free(config.socket, config.agent_socket)
             token = secret_file(config.state_dir / "owner.token")
             key = bytes.fromhex(secret_file(config.state_dir / "agents.key"))
-            store = await asyncio.to_thread(self._open_store)
+            self._extending = asyncio.create_task(keep_extending(self._manager, lambda: self._detail))
+            try:
+                store = await asyncio.to_thread(self._open_store)
+            except BaseException:
+                self._extending.cancel()
+                raise
             try:
                 return await self._serve(store, token, key)
             except BaseExceptionGroup as group:
                 raise _first_error(group) from group
             finally:
+                self._extending.cancel()
                 for path in (config.socket, config.agent_socket):
                     path.unlink(missing_ok=True)
                 await asyncio.to_thread(store.close)
@@ -131,23 +145,28 @@ class Daemon:
         journal.listen(self)
         journal.start()
         core = self._core = self._build(journal, key)
+        core.engine.listen(self)
         async with asyncio.TaskGroup() as group:
             children = group.create_task(core.children.serve(), name="children")
             ticking = group.create_task(self._tick(), name="tick")
             keeping = group.create_task(keep_retention(core, lambda: self._config.keep_output_s), name="retention")
             await asyncio.sleep(0)  # children.serve has begun
             self._look_at_space()
+            self._detail = "looking at every run"
             recovered = await core.recover()
             await doors.open(core)
             self._set(pb.DAEMON_PHASE_SERVING, f"adopted {recovered.adopted}, settled {recovered.settled} runs")
             self._look_at_space()
+            self._extending.cancel()
             self._manager.ready()
+            watching = group.create_task(keep_watch(self._manager, journal.prove), name="watchdog")
             log.info("ready socket=%s adopted=%s settled=%s", config.socket, recovered.adopted, recovered.settled)
             stop_agents, timeout_s, reason = await self._stop
             await self._wind_down(core, doors, stop_agents=stop_agents, timeout_s=timeout_s, reason=reason)
             children.cancel()
             ticking.cancel()
             keeping.cancel()
+            watching.cancel()
         core.timers.close()
         await journal.stop()
         if self._failure is None:
@@ -197,7 +216,7 @@ class Daemon:
         return Identity(actor=FIRST_AGENT_ACTOR + state.number - 1, agent=state.id, run=run)
 
     async def _wind_down(self, core: Core, doors: Doors, *, stop_agents: bool, timeout_s: float, reason: str) -> None:
-        self._manager.stopping()
+        self._manager.stopping(_LEAVE_S + (timeout_s if stop_agents else 0.0))
         core.agents.draining = True
         self._set(pb.DAEMON_PHASE_DRAINING, "stopping agents" if stop_agents else "agents go on")
         if stop_agents and self._failure is None:
@@ -222,17 +241,32 @@ class Daemon:
 
     def _signalled(self, number: signal.Signals) -> None:
         assert self._stop is not None
-        if self._stop.done():
+        if self._stop.done() or self._deciding is not None:
             self._hurry.set()
             return
-        log.info("signal name=%s", signal.Signals(number).name)
-        self._stop.set_result((self._config.on_stop == "stop", 25.0, signal.Signals(number).name))
+        self._deciding = asyncio.create_task(self._decide_stop(signal.Signals(number).name))
+
+    async def _decide_stop(self, name: str) -> None:
+        """Stop the agents too? A stop of the service does, its restart does not, and unknown is no stop."""
+        assert self._stop is not None
+        policy, job = self._config.on_stop, ""
+        if policy == "auto":
+            job = await asyncio.to_thread(pending_job, self._environ)
+            policy = "stop" if job == "stop" else "keep"
+        log.info("signal name=%s job=%s agents=%s", name, job or "unknown", policy)
+        if not self._stop.done():
+            self._stop.set_result((policy == "stop", _STOP_AGENTS_S, f"{name} ({job})" if job else name))
 
     def _hung_up(self) -> None:
         with contextlib.suppress(KageError):  # `reload` has logged it; nobody else waits for an answer
             self.reload()
 
-    # --- from the journal --------------------------------------------------------------------------------------------
+    # --- from the engine and the journal ---------------------------------------------------------------------------
+
+    def happened(self, draft: Draft, seq: int) -> None:
+        """Count what the service manager is told of."""
+        if isinstance(draft.event, Ended) and draft.event.outcome == "failed":
+            self._failed_agents += 1
 
     def committed(self, commit: Commit) -> None:
         """Nothing to do for each commit."""
@@ -258,7 +292,7 @@ class Daemon:
             count += 1
             if count % _SPACE_EVERY == 0:
                 self._look_at_space()
-                self._manager.alive()
+                self._tell_manager()
 
     def _look_at_space(self) -> None:
         core = self._core
@@ -296,9 +330,28 @@ class Daemon:
 
     def _set(self, phase: "pb.DaemonPhase", detail: str) -> None:
         self._phase, self._detail = phase, detail
-        self._manager.status(detail)
+        self._tell_manager()
         self._changed.set()
         self._changed = asyncio.Event()
+
+    def _tell_manager(self) -> None:
+        """The line in `systemctl status`; sent only when it has changed."""
+        core = self._core
+        if not self._manager.there or core is None or self._phase == pb.DAEMON_PHASE_RECOVERING:
+            return
+        states: dict[str, int] = {}
+        for kept in core.world.agents.values():
+            states[kept.state.word] = states.get(kept.state.word, 0) + 1
+        questions = sum(1 for item in core.world.approvals.values() if item.state == "open")
+        line = headline(states, questions=questions, failed=self._failed_agents)
+        match self._phase:
+            case pb.DAEMON_PHASE_READ_ONLY:
+                line = f"READ-ONLY, {self._detail}; {line}"
+            case pb.DAEMON_PHASE_DRAINING:
+                line = f"leaving, {self._detail}; {line}"
+            case _:
+                line = f"{line}{self._complaint}"
+        self._manager.status(line)
 
     # --- what DaemonService needs (Operator) -------------------------------------------------------------------
 
@@ -355,7 +408,11 @@ class Daemon:
         return answer
 
     def reload(self) -> tuple[list[str], list[str]]:
-        """Read the configuration again; only the log level and the free-space mark change at once."""
+        """Read the configuration again; the keys in `_RELOADABLE` change at once."""
+        with self._manager.reloading(self._system.monotonic_s()):
+            return self._reload()
+
+    def _reload(self) -> tuple[list[str], list[str]]:
         try:
             fresh = configuration.load(
                 state_dir=str(self._config.state_dir),
@@ -366,7 +423,10 @@ class Daemon:
             )
         except KageError as error:
             log.error("reload_refused %s", error)
+            self._complaint = f"; NOT RELOADED, {error}"
+            self._tell_manager()
             raise
+        self._complaint = ""
         changed = [
             item.name for item in fields(Config) if getattr(fresh, item.name) != getattr(self._config, item.name)
         ]
