@@ -16,7 +16,7 @@ from kaged.domain.errors import Invalid
 from kaged.rpc.convert import timestamp
 from kaged.runtime.core import Core
 from kaged.store.derived.views import agent_stream
-from kaged.store.reading.feed import Batch
+from kaged.store.reading.messages import Batch
 from kaged.store.reading.selection import Selection, select
 from kaged.store.wire.record import fields
 

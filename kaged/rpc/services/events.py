@@ -17,7 +17,7 @@ from kaged.rpc.plain_groups import plain_groups
 from kaged.rpc.status import to_failure
 from kaged.runtime.appends import Accepted, Appends, Check
 from kaged.runtime.core import Core
-from kaged.store.reading.feed import Batch, CaughtUp, Checkpoint, FellBehind
+from kaged.store.reading.messages import Batch, CaughtUp, Checkpoint, FellBehind
 from kaged.store.reading.selection import Selection, select
 from kaged.store.wire.record import decode_head, field_content, fields, payload, split, varint
 
@@ -65,7 +65,7 @@ class EventService:
                     raise item
                 answer, done = item
                 if done is not None:
-                    await asyncio.shield(done)
+                    await self._journal.recorded(done)
                 yield answer
         finally:
             reading.cancel()
@@ -122,19 +122,18 @@ class EventService:
         reverse = request.direction == pb.DIRECTION_BACKWARDS
         head = self._reader.head
         after, up_to = await asyncio.to_thread(self._range, request, head)
-        left = request.limit or 2**63
-        size = _batch_size(request.max_batch)
-        while left > 0 and after < up_to:
-            page = await asyncio.to_thread(self._reader.page, selection, after, up_to, min(size, left), reverse=reverse)
-            left -= len(page.frames)
-            for frames in _in_messages(page.frames):
-                yield b"".join(frames)
-            if page.done:
-                break
-            if reverse:
-                up_to = page.reached - 1
-            else:
-                after = page.reached
+        batches = self._core.feed.long_reads.batches(
+            selection,
+            after,
+            up_to,
+            max_batch=_batch_size(request.max_batch),
+            limit=request.limit or 1 << 63,
+            reverse=reverse,
+        )
+        async with contextlib.aclosing(batches):
+            async for batch in batches:
+                if batch.count:
+                    yield batch.joined
         yield pb.ReadEventsResponse(head_seq=head).SerializeToString()
 
     def _range(self, request: pb.ReadEventsRequest, head: int) -> tuple[int, int]:
@@ -254,14 +253,10 @@ class EventService:
             confirmed = pb.Confirmed(store_id=self._journal.store_id, after_seq=after, head_seq=head)
             yield pb.SubscribeEventsResponse(confirmed=confirmed).SerializeToString()
             while True:
-                if not isinstance(message, Batch):
-                    yield self._mark(message).SerializeToString()
-                elif len(message.joined) <= _PAGE_BYTES:
+                if isinstance(message, Batch):
                     yield b"\n" + varint(len(message.joined)) + message.joined
                 else:
-                    for frames in _in_messages([framed for _, framed in fields(message.joined)]):
-                        joined = b"".join(frames)
-                        yield b"\n" + varint(len(joined)) + joined
+                    yield self._mark(message).SerializeToString()
                 message = await anext(messages)
 
     def _mark(self, message: object) -> pb.SubscribeEventsResponse:

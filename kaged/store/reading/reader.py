@@ -7,7 +7,7 @@ could still take back. Calls are synchronous; those that may touch many rows are
 import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import takewhile
+from itertools import islice, takewhile
 from typing import Final
 
 from kaged.domain.errors import NotFound, OutOfRange
@@ -30,6 +30,8 @@ from kaged.store.wire.record import decode_head, split
 
 SCAN_ROWS: Final = 1024  # rows looked at in one call: some 2 ms
 _PAGE_BYTES: Final = 4 << 20
+_SCAN_BYTES: Final = 4 << 20  # of rows that are looked at and mostly thrown away
+_GET_ROWS: Final = 128  # fetched at once through the index; the largest fill a page with four
 _POSTING_ROWS: Final = 32
 
 
@@ -136,8 +138,20 @@ class Reader:
 
     # --- pages -------------------------------------------------------------------------------------------------
 
-    def page(self, selection: Selection, after: int, up_to: int, limit: int, *, reverse: bool = False) -> Page:
-        """At most `limit` matching events of (after, up_to], from one end; looks at a bounded number of rows."""
+    def page(
+        self,
+        selection: Selection,
+        after: int,
+        up_to: int,
+        limit: int,
+        *,
+        reverse: bool = False,
+        max_bytes: int = _PAGE_BYTES,
+    ) -> Page:
+        """At most `limit` matching events of (after, up_to], from one end; looks at a bounded number of rows.
+
+        Ends with the event that reaches `max_bytes`.
+        """
         up_to = min(up_to, self.head)
         after = max(after, self._journal.first_seq - 1)
         if after >= up_to:
@@ -152,48 +166,56 @@ class Reader:
         if low >= high:
             page = Page([], 0, 0, done=True)
         elif selection.everything:
-            page = self._range(selection, low, high, limit, reverse=reverse)
+            page = self._range(selection, low, high, limit, max_bytes, reverse=reverse)
         elif selection.terms:
-            page = self._indexed(selection, low, high, limit, reverse=reverse)
+            page = self._indexed(selection, low, high, limit, max_bytes, reverse=reverse)
         else:
-            page = self._scanned(selection, low, high, limit, reverse=reverse)
+            page = self._scanned(selection, low, high, limit, max_bytes, reverse=reverse)
         if page.done:
             page.reached = after + 1 if reverse else up_to
         return page
 
-    def _range(self, selection: Selection, after: int, up_to: int, limit: int, *, reverse: bool) -> Page:
-        frames = self._rows(after, up_to, limit, reverse=reverse)
-        taken = _within_bytes(frames)
+    def _range(
+        self, selection: Selection, after: int, up_to: int, limit: int, max_bytes: int, *, reverse: bool
+    ) -> Page:
+        taken = self._rows(after, up_to, limit, max_bytes, reverse=reverse)
         reached = up_to - len(taken) + 1 if reverse else after + len(taken)
         done = reached <= after + 1 if reverse else reached >= up_to
         if selection.head_only:
             taken = [without_body(framed) for framed in taken]
         return Page(taken, reached, reached, done)
 
-    def _rows(self, after: int, up_to: int, limit: int, *, reverse: bool) -> list[bytes]:
+    def _rows(self, after: int, up_to: int, limit: int, max_bytes: int, *, reverse: bool) -> list[bytes]:
         count = min(limit, up_to - after, SCAN_ROWS)
         if reverse:
-            return [value for _, value in self._store.scan("events", pack_seq(up_to), limit=count, reverse=True)]
-        return self._store.values("events", pack_seq(after + 1), count)
+            rows = self._store.scan("events", pack_seq(up_to), limit=count, reverse=True, max_bytes=max_bytes)
+            return [value for _, value in rows]
+        return self._store.values("events", pack_seq(after + 1), count, max_bytes=max_bytes)
 
-    def _scanned(self, selection: Selection, after: int, up_to: int, limit: int, *, reverse: bool) -> Page:
-        rows = self._rows(after, up_to, SCAN_ROWS, reverse=reverse)
-        return self._filter(selection, rows, after, up_to, limit, reverse=reverse, exhausted=len(rows) == up_to - after)
+    def _scanned(
+        self, selection: Selection, after: int, up_to: int, limit: int, max_bytes: int, *, reverse: bool
+    ) -> Page:
+        rows = self._rows(after, up_to, SCAN_ROWS, _SCAN_BYTES, reverse=reverse)
+        exhausted = len(rows) == up_to - after
+        return self._filter(selection, rows, after, up_to, limit, max_bytes, reverse=reverse, exhausted=exhausted)
 
-    def _indexed(self, selection: Selection, after: int, up_to: int, limit: int, *, reverse: bool) -> Page:
-        seqs: list[int] = []
-        for seq in self._candidates(selection, after, up_to, reverse=reverse):
-            seqs.append(seq)
-            # Not more than asked for: each may lie in a block of its own, and mostly all of them match.
-            if len(seqs) >= min(SCAN_ROWS, max(64, limit)):
-                break
-        else:
-            values = self._values(seqs)
-            return self._filter(selection, values, after, up_to, limit, reverse=reverse, exhausted=True)
-        return self._filter(selection, self._values(seqs), after, up_to, limit, reverse=reverse, exhausted=False)
-
-    def _values(self, seqs: list[int]) -> list[bytes]:
-        return [value for value in self._store.get_many("events", [pack_seq(seq) for seq in seqs]) if value]
+    def _indexed(
+        self, selection: Selection, after: int, up_to: int, limit: int, max_bytes: int, *, reverse: bool
+    ) -> Page:
+        # Not more than asked for: each may lie in a block of its own, and mostly all of them match.
+        most = min(SCAN_ROWS, max(64, limit))
+        candidates = self._candidates(selection, after, up_to, reverse=reverse)
+        rows: list[bytes] = []
+        size, exhausted = 0, False
+        while len(rows) < most and size < max_bytes and not exhausted:
+            wanted = min(_GET_ROWS, most - len(rows))
+            seqs = list(islice(candidates, wanted))
+            values = self._store.get_many("events", [pack_seq(seq) for seq in seqs])
+            some = [value for value in values if value]
+            size += sum(map(len, some))
+            rows += some
+            exhausted = len(seqs) < wanted
+        return self._filter(selection, rows, after, up_to, limit, max_bytes, reverse=reverse, exhausted=exhausted)
 
     def _filter(
         self,
@@ -202,6 +224,7 @@ class Reader:
         after: int,
         up_to: int,
         limit: int,
+        max_bytes: int,
         *,
         reverse: bool,
         exhausted: bool,
@@ -216,7 +239,7 @@ class Reader:
                 frames.append(without_body(framed) if selection.head_only else framed)
                 last_seq = seq
                 size += len(framed)
-                if len(frames) >= limit or size >= _PAGE_BYTES:
+                if len(frames) >= limit or size >= max_bytes:
                     done = exhausted and framed is rows[-1]
                     return Page(frames, seq, last_seq, done)
         return Page(frames, seq, last_seq, done=exhausted)
@@ -323,12 +346,3 @@ class Reader:
         for seq in self._postings(term(STREAM, stream), self._journal.first_seq - 1, limit, reverse=True):
             return reread(self.get(seq))
         return None
-
-
-def _within_bytes(frames: list[bytes]) -> list[bytes]:
-    size = 0
-    for at, framed in enumerate(frames):
-        size += len(framed)
-        if size > _PAGE_BYTES and at:
-            return frames[:at]
-    return frames
