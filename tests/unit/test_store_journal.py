@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from kaged.domain.errors import Bug
 from kaged.store.log import journal as journal_module
 from kaged.store.log.journal import Journal, StoreReadOnly, create_store
+from kaged.store.log.merkle import root_of
 from kaged.store.log.segments import decode_postings, encode_postings
 from kaged.store.rows.inmemory import MemoryStore
 from kaged.store.rows.keys import FAMILIES, SEGMENT, Family, root_row, segment_start
@@ -132,6 +133,18 @@ class _Broken(MemoryStore):
         if self.broken:
             raise StoreFailed("broken")
         super().write(batch)
+
+
+async def test_the_root_is_right_however_often_it_is_asked_for_between_commits_and_segments() -> None:
+    journal = await started(MemoryStore())
+    leaves: list[bytes] = []
+    for asked, count in ((True, 3), (True, 1), (False, SEGMENT - 4), (True, 1), (True, 2 * SEGMENT), (True, 5)):
+        taken = entries(*range(len(leaves), len(leaves) + count))
+        await journal.accept(taken, 2)
+        leaves += [entry.leaf for entry in taken]
+        if asked:
+            assert journal.root() == journal.root() == root_of(leaves)
+    await journal.stop()
 
 
 async def test_after_a_failed_write_everybody_hears_it_and_nothing_more_is_taken() -> None:

@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
+from itertools import islice
 from queue import SimpleQueue
 from threading import Thread
 from time import perf_counter_ns
@@ -57,7 +58,7 @@ _TRY_AGAIN_S: Final = 0.5  # on a full disk
 
 
 class StoreReadOnly(Unavailable):
-    """The disk is nearly full: reads go on, writes wait for space."""
+    """The disk is full, or nearly so: reads go on, writes wait for space."""
 
     reason = "STORE_READ_ONLY"
 
@@ -196,6 +197,7 @@ class Journal:
         sealed = segment_of(self.durable_seq + 1)  # whole segments up to the head
         self._builder = SegmentBuilder(sealed)
         self._frontier = self._sealed_frontier(sealed)
+        self._asked = self._frontier.copy()  # over what `root` was last asked for
         tail = self._tail(segment_start(sealed))
         # Last accepted revisions, in two generations; see `_rotate_heads`.
         self._heads: dict[str, int] = {}
@@ -318,7 +320,7 @@ class Journal:
         The order of calls is the order of the journal. Rows added with `add_rows` before the caller gives
         control back to the loop go into the same batch. The future is shared and cannot be cancelled; without
         entries it stands for all that was accepted before. On a full disk it waits for room; who would rather be
-        told waits with `recorded`. Raises StoreReadOnly, DiskFull or the failure.
+        told waits with `recorded`. Raises StoreReadOnly or the failure.
         """
         refusal = self.refusal
         if refusal is not None:
@@ -379,7 +381,7 @@ class Journal:
     async def confirm(self, seq: int) -> None:
         """`wait_durable` on behalf of a caller. Raises StoreStalled when the disk is full, or the failure."""
         if not await self.settles(seq):
-            raise StoreStalled(self.stalled or DiskFull("the disk was full"))
+            raise StoreStalled(self.stalled or StoreReadOnly("the disk was full"))
 
     async def wait_durable(self, seq: int) -> None:
         """Return once everything up to `seq` is on disk, also if a full disk has to get room first.
@@ -556,7 +558,7 @@ class Journal:
         self._retry = self._loop.call_later(self._try_again_s, self._queue.put, pending)
         if self.stalled is not None:
             return
-        self.stalled = why
+        self.stalled = StoreReadOnly(why.message, hint="free some space; writes then go on by themselves")
         for shared in (pending.done, self._pending.done):
             for caller in shared.callers or ():
                 if not caller.done():
@@ -567,7 +569,7 @@ class Journal:
                 asker.set_result(False)
         self._asking.clear()
         for listener in self._listeners:
-            listener.stalled(why)
+            listener.stalled(self.stalled)
 
     def _go_on(self) -> None:
         self.stalled = None
@@ -608,10 +610,13 @@ class Journal:
 
     def root(self) -> bytes:
         """Tree head over everything durable. On the loop only."""
-        frontier = self._frontier.copy()
-        for entry in self.tail:
-            frontier.append(entry.leaf)
-        return frontier.root()
+        # It goes on from where it stood when somebody last asked: hashing a whole tail for each question held up
+        # the loop for a millisecond, and with it every other call.
+        if self._asked.size < self._frontier.size:
+            self._asked = self._frontier.copy()
+        known = self._asked.size - self._frontier.size
+        self._asked.extend([entry.leaf for entry in islice(self.tail, known, None)])
+        return self._asked.root()
 
     def counters(self) -> Counters:
         """Figures since the start."""

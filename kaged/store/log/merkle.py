@@ -4,7 +4,7 @@
 follow RFC 6962 section 2.1 (interior node: SHA-256(0x01, left, right)).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from hashlib import sha256
 from typing import Final
 
@@ -26,6 +26,18 @@ class Frontier:
     def append(self, leaf: bytes) -> None:
         """Add one leaf hash."""
         self.append_subtree(leaf, 1)
+
+    def extend(self, leaves: Iterable[bytes]) -> None:
+        """Add leaf hashes, in order."""
+        subtrees, size = self._subtrees, self.size
+        for leaf in leaves:
+            height, root = size, leaf
+            size += 1
+            while height & 1:
+                root = sha256(b"\x01" + subtrees.pop() + root).digest()
+                height >>= 1
+            subtrees.append(root)
+        self.size = size
 
     def append_subtree(self, root: bytes, leaves: int) -> None:
         """Add a perfect subtree; the size so far must be a multiple of `leaves`, a power of two."""
