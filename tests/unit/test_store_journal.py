@@ -263,6 +263,8 @@ async def test_ids_are_found_after_the_window_shrank(monkeypatch: pytest.MonkeyP
 @example(offsets=[3, 259], segment=0)
 @example(offsets=[3, 258], segment=0)
 @example(offsets=[0, 1023], segment=0)
+@example(offsets=list(range(SEGMENT)), segment=2)
+@example(offsets=list(range(SEGMENT - 1)), segment=2)
 def test_postings_are_read_as_they_were_written(offsets: list[int], segment: int) -> None:
     seqs = [segment_start(segment) + offset for offset in offsets]
     assert decode_postings(encode_postings(offsets), segment) == (seqs, 0)

@@ -8,7 +8,8 @@ segment and what is in flight) is in memory and read again at start.
 """
 
 from collections.abc import Iterable, Sequence
-from itertools import groupby, pairwise
+from itertools import chain, groupby
+from operator import sub
 from struct import Struct, pack, unpack
 from typing import Final
 
@@ -33,16 +34,20 @@ from kaged.store.wire.entry import Entry, Shape
 _REVISION: Final = Struct("<Q")
 _START: Final = Struct("<BH")
 ID_ROW_BYTES: Final = 18
+_ALL: Final = _START.pack(1, 0) + b"\1" * (SEGMENT - 1)  # postings of what every event of a segment has
 _OFFSETS: Final = tuple(offset.to_bytes(2, "big") for offset in range(SEGMENT))
 
 
 def encode_postings(offsets: list[int], first_revision: int | None = None) -> bytes:
     """Offsets within a segment, rising, as bytes."""
-    deltas = [after - before for before, after in pairwise(offsets)]
     head = b"" if first_revision is None else _REVISION.pack(first_revision)
-    if not deltas or max(deltas) < 256:
-        return head + _START.pack(1, offsets[0]) + bytes(deltas)
-    return head + _START.pack(2, offsets[0]) + pack(f"<{len(deltas)}H", *deltas)
+    if len(offsets) == SEGMENT:
+        return head + _ALL
+    try:
+        return head + _START.pack(1, offsets[0]) + bytes(map(sub, offsets[1:], offsets))
+    except ValueError:  # a distance of 256 or more
+        deltas = map(sub, offsets[1:], offsets)
+        return head + _START.pack(2, offsets[0]) + pack(f"<{len(offsets) - 1}H", *deltas)
 
 
 def decode_postings(value: bytes, segment: int, *, stream: bool = False) -> tuple[list[int], int]:
@@ -105,23 +110,29 @@ class SegmentBuilder:
 
     def _write_index(self, batch: Batch) -> None:
         segment = self.segment
-        streams: dict[str, tuple[int, list[int]]] = {}
-        terms: dict[tuple[bytes, str], list[int]] = {}
+        streams: dict[str, tuple[int, list[list[int]]]] = {}
+        terms: dict[tuple[bytes, str], list[list[int]]] = {}
         for shape, revision, offsets in self._shapes.values():
-            first, held = streams.get(shape.stream, (revision, []))
-            streams[shape.stream] = (min(first, revision), held + offsets)
+            first, held = streams.setdefault(shape.stream, (revision, []))
+            held.append(offsets)
+            if revision < first:
+                streams[shape.stream] = (revision, held)
             words = [(TYPE, shape.type), *((TAG, tag) for tag in set(shape.tags))]
             if shape.agent:
                 words.append((AGENT, shape.agent))
             for word in words:
-                terms[word] = terms.get(word, []) + offsets
-        for stream, (first, offsets) in streams.items():
-            batch.put("index", index_row(term(STREAM, stream), segment), encode_postings(sorted(offsets), first))
-        for (kind, text), offsets in terms.items():
-            batch.put("index", index_row(term(kind, text), segment), encode_postings(sorted(offsets)))
+                terms.setdefault(word, []).append(offsets)
+        for stream, (first, lists) in streams.items():
+            batch.put("index", index_row(term(STREAM, stream), segment), encode_postings(_merged(lists), first))
+        for (kind, text), lists in terms.items():
+            batch.put("index", index_row(term(kind, text), segment), encode_postings(_merged(lists)))
         self._ids.sort()
         if id_bucket(self._ids[0]) == id_bucket(self._ids[-1]):  # a busy segment: no need to look between
             batch.put("ids", id_row(id_bucket(self._ids[0]), segment), b"".join(self._ids))
             return
         for bucket, ids in groupby(self._ids, key=id_bucket):
             batch.put("ids", id_row(bucket, segment), b"".join(ids))
+
+
+def _merged(lists: list[list[int]]) -> list[int]:
+    return lists[0] if len(lists) == 1 else sorted(chain.from_iterable(lists))
