@@ -10,6 +10,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from kagectl.agent_kinds import KINDS
 from kagectl.errors import Complaint
 from kagectl.quantities import duration_s, pair, size_bytes, span_s
 from kaged.api.v1 import spec_pb2 as pb
@@ -45,6 +46,7 @@ class SpecOptions:
     secret: tuple[str, ...] = ()
     inherit: bool = True
     label: tuple[str, ...] = ()
+    agent: str | None = None
     adapter: str | None = None
     restart: str | None = None
     max_restarts: int | None = None
@@ -72,10 +74,14 @@ def spec_of(options: SpecOptions, *, base: pb.AgentSpec, env: Mapping[str, str],
     """
     spec = pb.AgentSpec()
     spec.CopyFrom(base)
-    if options.command:
+    if options.agent:
+        kind = KINDS[options.agent]
+        spec.adapter = kind.adapter
+        spec.command[:] = (*kind.command, *options.command)
+    elif options.command:
         spec.command[:] = options.command
     if not spec.command:
-        raise Complaint("what is to be run is missing", hint="put the command after --")
+        raise Complaint("what is to be run is missing", hint="put the command after --, or name a kind: --agent claude")
     spec.name = options.name or spec.name
     spec.adapter = options.adapter or spec.adapter
     spec.goal = options.goal or spec.goal

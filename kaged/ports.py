@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Literal, Protocol
 
+from kaged.domain.assignment import Assignment, Launch
 from kaged.domain.frozen import frozen
 from kaged.domain.orders import Order
 from kaged.domain.run_records import AgentRecord, Channel, ExitRecord, Meta, RunSpec, SealedRecord
-from kaged.domain.signals import Fed
+from kaged.domain.signals import Ask, Fed
 
 
 class Adapter(Protocol):
@@ -16,12 +17,19 @@ class Adapter(Protocol):
     name: ClassVar[str]
     listens: ClassVar[bool]  # False: output is only recorded, `feed` is never called
     default_stdin: ClassVar[Literal["null", "pipe"]]
+    default_command: ClassVar[tuple[str, ...]]  # for a spec that names none; empty: it must name one
 
-    def feed(self, state: bytes, data: bytes, *, final: bool) -> Fed:
+    def launch(self, task: Assignment) -> Launch:
+        """How a run starts. Deterministic. The first words are accepted as input when the program is there."""
+
+    def feed(self, state: bytes, data: bytes, *, final: bool, task: Assignment) -> Fed:
         """Understand more standard output. `state` is b"" at first; `final`: nothing will follow."""
 
-    def answer(self, key: str, outcome: Literal["approved", "denied", "expired"], note: str) -> bytes:
-        """The bytes that tell the agent how its question was answered. Deterministic."""
+    def answer(self, ask: Ask, outcome: Literal["approved", "denied", "expired"], note: str) -> bytes:
+        """The bytes that tell the agent how its question was answered. Deterministic.
+
+        `ask` is as it was asked, but for what was redacted since: only its `key` and `kind` are sure to be there.
+        """
 
 
 class RunFolder(Protocol):

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import click
 
+from kagectl.agent_kinds import KINDS
 from kagectl.specfile import agent_file
 from kagectl.specs import CAPTURES, RESTARTS, STDINS, SpecOptions, read_document, spec_of
 from kaged.api.v1 import spec_pb2 as pb
@@ -25,7 +26,15 @@ _OPTIONS: tuple[Callable[[F], F], ...] = (
         help="PATH HOME LANG USER SHELL TERM from here (default) or from the daemon.",
     ),
     click.option("-l", "--label", multiple=True, metavar="K=V", help="A word to find it by."),
-    click.option("--adapter", metavar="NAME", default=None, help="How to talk to it: command, jsonl."),
+    click.option(
+        "--agent",
+        type=click.Choice(list(KINDS)),
+        default=None,
+        help="A known kind of agent; the command is its own, and words after -- are further arguments.",
+    ),
+    click.option(
+        "--adapter", metavar="NAME", default=None, help="How to talk to it: command, jsonl, claude-code, codex, acp."
+    ),
     click.option("--goal", metavar="TEXT", default=None, help="What it is to achieve."),
     click.option("--restart", type=click.Choice(list(RESTARTS)), default=None, help="When to start it again."),
     click.option("--max-restarts", type=click.IntRange(min=0), default=None, help="Within the window."),

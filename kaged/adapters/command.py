@@ -6,7 +6,8 @@ them; `jsonl` is the smallest one that does.
 
 from typing import ClassVar, Literal
 
-from kaged.domain.signals import Fed
+from kaged.domain.assignment import UNASSIGNED, Assignment, Launch
+from kaged.domain.signals import Ask, Fed
 
 
 class CommandAdapter:
@@ -15,12 +16,17 @@ class CommandAdapter:
     name: ClassVar[str] = "command"
     listens: ClassVar[bool] = False
     default_stdin: ClassVar[Literal["null", "pipe"]] = "null"  # an idle open pipe hangs some programs
+    default_command: ClassVar[tuple[str, ...]] = ()
 
-    def feed(self, state: bytes, data: bytes, *, final: bool) -> Fed:
+    def launch(self, task: Assignment) -> Launch:
+        """The command as it is."""
+        return Launch(argv=task.command)
+
+    def feed(self, state: bytes, data: bytes, *, final: bool, task: Assignment = UNASSIGNED) -> Fed:
         """Take everything, understand nothing."""
         return Fed(state=state, consumed=len(data))
 
-    def answer(self, key: str, outcome: Literal["approved", "denied", "expired"], note: str) -> bytes:
+    def answer(self, ask: Ask, outcome: Literal["approved", "denied", "expired"], note: str) -> bytes:
         """Nothing: it never asked."""
         return b""
 

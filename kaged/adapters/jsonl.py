@@ -19,6 +19,8 @@ from typing import ClassVar, Final, Literal
 from kaged.adapters import fields
 from kaged.adapters.clipping import Json, clip_json, clip_json_text, clip_text, readable
 from kaged.adapters.fields import Line
+from kaged.adapters.lines import cut_lines
+from kaged.domain.assignment import UNASSIGNED, Assignment, Launch
 from kaged.domain.frozen import frozen
 from kaged.domain.signals import Ask, Fed, Heard, Signal, SignalKind, Unask
 
@@ -34,37 +36,36 @@ class JsonlAdapter:
     name: ClassVar[str] = "jsonl"
     listens: ClassVar[bool] = True
     default_stdin: ClassVar[Literal["null", "pipe"]] = "pipe"
+    default_command: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, max_line_bytes: int = MAX_LINE_BYTES) -> None:
         self._max_line_bytes = max_line_bytes
 
-    def feed(self, state: bytes, data: bytes, *, final: bool) -> Fed:
+    def launch(self, task: Assignment) -> Launch:
+        """The command as it is; the goal is in its environment."""
+        return Launch(argv=task.command)
+
+    def feed(self, state: bytes, data: bytes, *, final: bool, task: Assignment = UNASSIGNED) -> Fed:
         """Understand whole lines; at the end also the one that has no newline."""
         hearing = _Hearing(_remembered(state))
-        limit, at = self._max_line_bytes, 0
-        while at < len(data):
-            newline = data.find(b"\n", at, at + limit + 1)
-            if newline >= 0:
-                hearing.line(data[at:newline])
-                at = newline + 1
-            elif len(data) - at > limit:
-                hearing.piece(data[at : at + limit])
-                at += limit
-            elif final:
-                hearing.line(data[at:])
-                at = len(data)
+        cut = cut_lines(
+            data, in_long_line=hearing.memory.in_long_line, max_line_bytes=self._max_line_bytes, final=final
+        )
+        for raw, whole in cut.lines:
+            if whole:
+                hearing.line(raw)
             else:
-                break
+                hearing.piece(raw)
         return Fed(
-            state=_as_bytes(hearing.memory),
-            consumed=at,
+            state=_as_bytes(replace(hearing.memory, in_long_line=cut.in_long_line)),
+            consumed=cut.consumed,
             signals=tuple(hearing.signals),
             sends=b"".join(hearing.sends),
         )
 
-    def answer(self, key: str, outcome: Literal["approved", "denied", "expired"], note: str) -> bytes:
+    def answer(self, ask: Ask, outcome: Literal["approved", "denied", "expired"], note: str) -> bytes:
         """One `approval.answer` line."""
-        return _line({"type": "approval.answer", "id": key, "outcome": outcome, "note": note})
+        return _line({"type": "approval.answer", "id": ask.key, "outcome": outcome, "note": note})
 
     @staticmethod
     def message(text: str) -> bytes:
@@ -119,14 +120,10 @@ class _Hearing:
     def piece(self, raw: bytes) -> None:
         """A part of a line that is too long to be understood."""
         self.signals.append(self._heard("garbled", text=readable(raw)))
-        self.memory = replace(self.memory, in_long_line=True)
 
     def line(self, raw: bytes) -> None:
         """A line without its newline."""
-        if self.memory.in_long_line:
-            self.piece(raw)
-            self.memory = replace(self.memory, in_long_line=False)
-        elif raw.strip():
+        if raw.strip():
             try:
                 self._object(fields.parsed(raw), raw)
             except (ValueError, RecursionError):  # RecursionError: thousands of nested brackets

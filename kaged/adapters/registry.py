@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+from kaged.adapters.claude_code import PROVIDES as CLAUDE_CODE
 from kaged.adapters.command import PROVIDES as COMMAND
 from kaged.adapters.jsonl import PROVIDES as JSONL
 from kaged.ports import Adapter
 
 _CLASSES: Final[tuple[type[Adapter], ...]] = (
+    *CLAUDE_CODE,
     *COMMAND,
     *JSONL,
 )

@@ -11,8 +11,12 @@ SignalKind = Literal[
     "message",
     "thinking",
     "plan",
+    "tool.requested",
     "tool.started",
     "tool.finished",
+    "file.edited",
+    "subagent",
+    "rate_limit",
     "usage",
     "progress",
     "error",
@@ -24,7 +28,10 @@ SignalKind = Literal[
 
 @frozen
 class Heard:
-    """Something that the agent said or did. Stored as an event of type `signal.{kind}`."""
+    """Something that the agent said or did. Stored as an event of type `signal.{kind}`.
+
+    `call` is the tool call that it belongs to, `parent` the call that started the subagent that speaks.
+    """
 
     kind: SignalKind
     text: str = ""
@@ -37,6 +44,8 @@ class Heard:
     output_tokens: int = 0
     cost_microusd: int = 0
     native_session: str = ""
+    parent: str = ""
+    resets_us: int = 0  # when a limit ends, in microseconds since 1970 UTC; 0: not told
 
 
 @frozen
@@ -68,9 +77,12 @@ class Fed:
 
     `consumed` bytes of it are turned into signals and will not be seen again; the rest comes back with what
     follows it. `state` is what the adapter must remember, at most 8 KiB. `sends` go to the agent's input.
+    `done`: what it was given to do has come to an end, and nothing else will be asked of it: its input
+    ends after `sends`.
     """
 
     state: bytes
     consumed: int
     signals: tuple[Signal, ...] = ()
     sends: bytes = b""
+    done: bool = False

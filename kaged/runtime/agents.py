@@ -17,6 +17,7 @@ from kaged.domain.machines import agent as machine
 from kaged.domain.machines import approval as approvals
 from kaged.domain.machines.agent import AgentState, AgentSupervised
 from kaged.domain.machines.approval import ApprovalState
+from kaged.domain.signals import Ask
 from kaged.domain.spec import AgentSpec, violations
 from kaged.ports import Adapter
 from kaged.runtime.engine import INTERNAL, Caller, Engine, Receipt
@@ -152,6 +153,8 @@ class Agents:
     def check(self, spec: AgentSpec, secrets: Mapping[str, str]) -> AgentSpec:
         """Fill in the adapter's defaults and refuse what is wrong, all at once. Raises Invalid."""
         adapter = self._adapters.get(spec.adapter)
+        if adapter is not None and not spec.command:
+            spec = replace(spec, command=adapter.default_command)
         if adapter is not None and adapter.default_stdin == "pipe" and spec.stdin == "null":
             spec = replace(spec, stdin="pipe")
         if spec.capture == "pty":
@@ -168,7 +171,7 @@ class Agents:
         """The spec with a name; one is made when it has none."""
         if spec.name:
             return spec
-        word = spec.command[0].rsplit("/", 1)[-1].lower() if spec.command else "agent"
+        word = spec.command[0].rsplit("/", 1)[-1].lower() if spec.command else spec.adapter
         clean = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in word).strip("-")
         return replace(spec, name=f"{clean[:40] or 'agent'}-{agent[:4]}")
 
@@ -319,7 +322,11 @@ class Agents:
         answered = approvals.decide_answer(question, outcome=outcome, note=note)
         state = self._load(question.agent)
         events: list[facts.AgentEvent] = [answered]
-        words = self._adapters[state.spec.adapter].answer(question.key, outcome, note)
+        ask = Ask(
+            key=question.key, kind="question" if question.kind == "question" else "action", title=question.title,
+            tool=question.tool, data_json=question.data_json, why=question.why,
+        )  # fmt: skip
+        words = self._adapters[state.spec.adapter].answer(ask, outcome, note)
         if words and state.live_run is not None and not state.live_run.input_closed:
             events += machine.decide_input(replace(state, stop=None), words, eof=False)
         return self._engine.agent_drafts(question.agent, events)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
+from kaged.domain.assignment import Assignment
 from kaged.domain.events.agent import (
     ApprovalRequested,
     ApprovalWithdrawn,
@@ -52,15 +53,17 @@ class Reading:
     asks: list[Ask] = field(default_factory=list)
     unasks: list[Unask] = field(default_factory=list)
     sends: bytes = b""
+    done: bool = False
     recorded: int = 0
 
 
 class Capture:
     """See the module."""
 
-    def __init__(self, run: str, adapter: Adapter, masker: Masker, place: Place) -> None:
+    def __init__(self, task: Assignment, adapter: Adapter, masker: Masker, place: Place) -> None:
         self.place = place
-        self._run = run
+        self._task = task
+        self._run = task.run
         self._adapter = adapter
         self._masker = masker
 
@@ -119,11 +122,12 @@ class Capture:
 
     def _listen(self, data: bytes, reading: Reading, *, final: bool) -> None:
         place = self.place
-        fed = self._adapter.feed(place.adapter_state, place.rest + data, final=final)
+        fed = self._adapter.feed(place.adapter_state, place.rest + data, final=final, task=self._task)
         place.rest = (place.rest + data)[fed.consumed :]
         place.out_parsed += fed.consumed
         reading.facts += self._heard(fed.signals, reading)
         reading.sends += fed.sends
+        reading.done = fed.done
         if fed.consumed or fed.state != place.adapter_state:
             place.adapter_state = fed.state
             reading.facts.append(
@@ -149,6 +153,8 @@ class Capture:
                         output_tokens=signal.output_tokens,
                         cost_microusd=signal.cost_microusd,
                         native_session=signal.native_session,
+                        resets_us=signal.resets_us,
+                        parent=signal.parent,
                         text=signal.text,
                         data_json=signal.data_json,
                         tool=signal.tool,

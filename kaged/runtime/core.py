@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from kaged.api.v1 import event_pb2
+from kaged.domain.assignment import assignment
 from kaged.domain.errors import KageError
 from kaged.domain.events import agent as facts
 from kaged.domain.frozen import frozen
@@ -330,8 +331,10 @@ class Core:
         """What its shim is told: the whole environment, the limits that hold without a daemon."""
         spec = state.spec
         unsupervised = spec.limits.unsupervised_s or self._settings.unsupervised_s
+        launch = self.adapter(state).launch(assignment(state, run.id))
         environment = {
             **self._settings.base_env,
+            **launch.environment,
             **spec.environment,
             **self._secrets(state.id),
             "KAGE_AGENT_ID": state.id,
@@ -346,7 +349,7 @@ class Core:
         return RunSpec(
             run_id=run.id,
             agent_id=state.id,
-            argv=spec.command,
+            argv=launch.argv,
             env=environment,
             cwd=spec.working_directory,
             stdin=spec.stdin,
@@ -439,10 +442,10 @@ class Core:
         state = self.world.agent(agent)
         if state is not None:
             events += self._questions(state, run, reading)
-            if reading.sends and state.live_run is not None and not state.live_run.input_closed:
-                end = state.live_run.input_end
-                size = len(reading.sends)
-                events.append(facts.InputAccepted(run=run, offset=end, length=size, eof=False, data=reading.sends))
+            sends, live = reading.sends, state.live_run
+            if (sends or reading.done) and live is not None and not live.input_closed:
+                end, size = live.input_end, len(sends)
+                events.append(facts.InputAccepted(run=run, offset=end, length=size, eof=reading.done, data=sends))
         return self.report(agent, [*reading.facts, *events])
 
     def _questions(self, state: AgentState, run: str, reading: Reading) -> list[facts.AgentEvent]:
@@ -458,7 +461,7 @@ class Core:
                 continue  # asked again: the question stands
             if len(open_keys) >= _MAX_QUESTIONS:
                 note = f"{_MAX_QUESTIONS} questions are open already"
-                reading.sends += self.adapter(state).answer(ask.key, "denied", note)
+                reading.sends += self.adapter(state).answer(ask, "denied", note)
                 continue
             approval = open_keys[ask.key] = self.system.short_id()
             events.append(
@@ -483,10 +486,17 @@ class Core:
         state = self.world.agent(agent)
         if state is None or state.run is None or state.run.id != event.run or state.run.phase == "executed":
             return None
-        drafts = self.engine.agent_drafts(agent, (event,))
+        drafts = self.engine.agent_drafts(agent, (event, *self._first_words(state, state.run)))
         if state.supervisor:
             drafts += self.trees.executed(state, state.run, event.at_us)
         return self.engine.commit(drafts).done
+
+    def _first_words(self, state: AgentState, run: Run) -> list[facts.AgentEvent]:
+        """What the run's program is told before anything else, as input in the batch that says that it is there."""
+        words = self.adapter(state).launch(assignment(state, run.id)).opening
+        if not words or state.stop is not None or run.input_closed:
+            return []
+        return [facts.InputAccepted(run=run.id, offset=run.input_end, length=len(words), eof=False, data=words)]
 
     async def input_known(self, agent: str) -> None:
         """Return once all input that was accepted for its live run can be read back from the journal."""

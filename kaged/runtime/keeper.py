@@ -14,6 +14,7 @@ import logging
 from collections.abc import Sequence
 from typing import Final, Protocol
 
+from kaged.domain.assignment import assignment
 from kaged.domain.errors import AlreadyExists, KageError, Unavailable
 from kaged.domain.events import agent as facts
 from kaged.domain.machines.agent import AgentState, Run
@@ -238,7 +239,12 @@ class Keeper:
         host = self._host
         place = await asyncio.to_thread(host.place, self.agent, self.run) if self._adopted else Place()
         self._place = place
-        capture = Capture(self.run, host.adapter(self._state_at_start), host.masker(self._state_at_start), place)
+        capture = Capture(
+            assignment(self._state_at_start, self.run),
+            host.adapter(self._state_at_start),
+            host.masker(self._state_at_start),
+            place,
+        )
         with contextlib.suppress(OSError, KageError):
             self._watch.add(self.run)
             self._watched = True

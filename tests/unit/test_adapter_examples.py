@@ -61,9 +61,7 @@ def test_an_example_asks_and_does_what_it_is_told(command, outcome, tmp_path):
                 if outcome == "nobody":
                     agent.stdin.close()
                 else:
-                    agent.stdin.write(
-                        adapter.message("hello") + adapter.answer(fed.signals[-1].key, outcome, "so be it")
-                    )
+                    agent.stdin.write(adapter.message("hello") + adapter.answer(fed.signals[-1], outcome, "so be it"))
                     agent.stdin.flush()
             assert agent.wait() == 0
         finally:

@@ -198,7 +198,7 @@ def test_a_large_input_of_a_tool_is_cut_but_still_json():
 
 def test_the_answer_is_one_line_of_ascii():
     assert (
-        JSONL.answer("q\u2028", "denied", "no\nnever")
+        JSONL.answer(Ask(key="q\u2028"), "denied", "no\nnever")
         == b'{"type":"approval.answer","id":"q\\u2028","outcome":"denied","note":"no\\nnever"}\n'
     )
 

@@ -332,7 +332,7 @@ class InputAccepted(_message.Message):
     def __init__(self, run: _Optional[str] = ..., offset: _Optional[int] = ..., length: _Optional[int] = ..., eof: bool = ...) -> None: ...
 
 class SignalFact(_message.Message):
-    __slots__ = ("run", "turn", "call", "outcome", "input_tokens", "output_tokens", "cost_microusd", "native_session")
+    __slots__ = ("run", "turn", "call", "outcome", "input_tokens", "output_tokens", "cost_microusd", "native_session", "resets_us", "parent")
     RUN_FIELD_NUMBER: _ClassVar[int]
     TURN_FIELD_NUMBER: _ClassVar[int]
     CALL_FIELD_NUMBER: _ClassVar[int]
@@ -341,6 +341,8 @@ class SignalFact(_message.Message):
     OUTPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
     COST_MICROUSD_FIELD_NUMBER: _ClassVar[int]
     NATIVE_SESSION_FIELD_NUMBER: _ClassVar[int]
+    RESETS_US_FIELD_NUMBER: _ClassVar[int]
+    PARENT_FIELD_NUMBER: _ClassVar[int]
     run: str
     turn: int
     call: str
@@ -349,7 +351,9 @@ class SignalFact(_message.Message):
     output_tokens: int
     cost_microusd: int
     native_session: str
-    def __init__(self, run: _Optional[str] = ..., turn: _Optional[int] = ..., call: _Optional[str] = ..., outcome: _Optional[str] = ..., input_tokens: _Optional[int] = ..., output_tokens: _Optional[int] = ..., cost_microusd: _Optional[int] = ..., native_session: _Optional[str] = ...) -> None: ...
+    resets_us: int
+    parent: str
+    def __init__(self, run: _Optional[str] = ..., turn: _Optional[int] = ..., call: _Optional[str] = ..., outcome: _Optional[str] = ..., input_tokens: _Optional[int] = ..., output_tokens: _Optional[int] = ..., cost_microusd: _Optional[int] = ..., native_session: _Optional[str] = ..., resets_us: _Optional[int] = ..., parent: _Optional[str] = ...) -> None: ...
 
 class ApprovalRequested(_message.Message):
     __slots__ = ("approval", "run", "key", "kind", "deadline_us")

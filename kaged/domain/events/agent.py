@@ -232,6 +232,8 @@ class SignalHeard:
     output_tokens: int
     cost_microusd: int
     native_session: str
+    resets_us: int
+    parent: str
     text: str  # text
     data_json: str  # text
     tool: str  # text

@@ -33,7 +33,7 @@ CURSOR: Final = b"retention_to"  # bodies of bulk events up to this seq are gone
 # What agents print, think and get from their tools; never what they answered or what a person wrote or decided.
 BULK_TYPES: Final = (
     *("output.chunk", "signal.garbled", "signal.log", "signal.progress", "signal.thinking", "signal.tool.finished"),
-    *("signal.tool.started", "signal.unknown"),
+    *("signal.tool.requested", "signal.tool.started", "signal.unknown"),
 )
 
 _BATCH: Final = 256

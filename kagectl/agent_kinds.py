@@ -1,0 +1,25 @@
+"""Kinds of agents that have a name here: the program and the adapter that speaks with it.
+
+Any other program is run as it is, or with `--adapter`. Only kinds that a test drives are listed; docs/agents.md says
+what each can do.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """A program with the arguments that make it speak its protocol."""
+
+    adapter: str
+    command: tuple[str, ...]
+
+
+KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
+    {
+        "claude": Kind(adapter="claude-code", command=("claude",)),
+    }
+)

@@ -1,0 +1,66 @@
+"""What a run of an agent is given to do, and what its adapter makes of that: a command line and first words. Pure.
+
+Both are functions of what the journal holds, so a daemon that adopts a run in the middle of its first words knows
+them again. Not here: what is asked of an agent later (input) and what it may use (the spec's limits).
+"""
+
+from collections.abc import Mapping
+from dataclasses import field
+from types import MappingProxyType
+from typing import Final
+
+from kaged.domain.frozen import frozen
+from kaged.domain.machines.agent import AgentState
+
+_NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+@frozen
+class Assignment:
+    """One run's work. `session` is the agent's own session that it goes on with; empty: a new one.
+
+    `goal` empty: the agent waits for what it is sent. `turns`: how many of its turns were heard before this run.
+    """
+
+    run: str
+    command: tuple[str, ...]
+    working_directory: str
+    goal: str = ""
+    session: str = ""
+    turns: int = 0
+
+    @property
+    def words(self) -> str:
+        """What the agent is told first: its goal; once it has begun, what happened, and never the goal as if new."""
+        if not self.goal or not (self.session and self.turns):
+            return self.goal
+        return (
+            "Your process ended and was started again; this is the same session. "
+            "What was under way when it ended may be undone, half done or done: look before you repeat it. "
+            "Then go on with what you were asked to do."
+        )
+
+
+def assignment(state: AgentState, run: str) -> Assignment:
+    """What a run of an agent is given to do; `state` is as of its beginning, or nothing of the run was heard yet."""
+    spec, usage = state.spec, state.usage
+    return Assignment(
+        run=run,
+        command=spec.command,
+        working_directory=spec.working_directory,
+        goal=spec.goal,
+        session=usage.native_session,
+        turns=usage.turns,
+    )
+
+
+@frozen
+class Launch:
+    """How a run starts: its arguments, variables that lie under the spec's, and the first bytes of its input."""
+
+    argv: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
+    opening: bytes = b""
+
+
+UNASSIGNED: Final = Assignment(run="", command=(), working_directory="/")

@@ -1,0 +1,73 @@
+"""Recorded runs of real agents as their adapters hear them.
+
+`NAME.jsonl` holds one message a line: `{"t": seconds, "dir": "in" (to the agent) or "out", "msg": ...}`, shortened and
+without the recorder's paths. `NAME.heard` holds what its adapter made of it, a signal a line. After a change that is
+meant: `python -m tests.golden.agents.rewrite`, and look at what git says.
+"""
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+from kaged.adapters.registry import ADAPTERS
+from kaged.domain.assignment import Assignment
+from kaged.domain.signals import Ask, Fed, Heard, Signal, Unask
+
+HERE: Final = Path(__file__).parent
+KINDS: Final = {"claude": "claude-code"}
+TASK: Final = Assignment(run="0001.1", command=("agent",), working_directory="/work", goal="as recorded")
+
+
+def names() -> list[str]:
+    """All recorded runs."""
+    return sorted(path.stem for path in HERE.glob("*.jsonl"))
+
+
+def adapter_of(name: str) -> str:
+    """Name of the adapter for a recorded run."""
+    return KINDS[name.partition("-")[0]]
+
+
+def messages(name: str) -> list[tuple[str, dict[str, Any]]]:
+    """Direction and message."""
+    lines = (json.loads(line) for line in (HERE / f"{name}.jsonl").read_text().splitlines())
+    return [(line["dir"], line["msg"]) for line in lines]
+
+
+def output(name: str) -> bytes:
+    """What the agent printed."""
+    return b"".join(json.dumps(msg).encode() + b"\n" for way, msg in messages(name) if way == "out")
+
+
+def hear(name: str) -> Fed:
+    """All of it at once."""
+    return ADAPTERS[adapter_of(name)].feed(b"", output(name), final=True, task=TASK)
+
+
+def shown(fed: Fed) -> str:
+    """A signal a line, for people; then what was said to the agent."""
+    lines = [*map(_line, fed.signals), *("> " + line for line in fed.sends.decode().splitlines())]
+    return "".join(f"{line}\n" for line in [*lines, *(["(done)"] if fed.done else [])])
+
+
+def _line(signal: Signal) -> str:
+    match signal:
+        case Heard():
+            short = {name: getattr(signal, name) for name in ("text", "tool", "call", "outcome", "parent")}
+            short |= {"session": signal.native_session, "data": signal.data_json, "resets_us": signal.resets_us}
+            if signal.kind == "usage":
+                short |= {"in": signal.input_tokens, "out": signal.output_tokens, "microusd": signal.cost_microusd}
+            return f"{signal.turn} {signal.kind}{_pairs(short)}"
+        case Ask():
+            short = {"key": signal.key, "tool": signal.tool, "title": signal.title, "why": signal.why}
+            return f"? {signal.kind}{_pairs(short | {'data': signal.data_json})}"
+        case Unask():
+            return f"? withdrawn key={signal.key!r}"
+
+
+def _pairs(values: dict[str, Any]) -> str:
+    return "".join(f" {name}={_cut(value)!r}" for name, value in values.items() if value)
+
+
+def _cut(value: Any) -> Any:
+    return value[:300] + "…" if isinstance(value, str) and len(value) > 300 else value
