@@ -16,7 +16,7 @@ from kagectl.commands.waiting import wait_for
 from kagectl.connect import dial
 from kagectl.errors import AGENT_FAILED, Complaint, Ended, exit_code_of, told
 from kagectl.quantities import duration_s
-from kagectl.render.agents import ENDED, state_cell
+from kagectl.render.agents import ENDED, ended_badly, state_cell
 from kagectl.session import Session
 from kagectl.verb import Verb, names_of
 from kaged.api.v1 import agent_service_pb2 as pb
@@ -57,15 +57,17 @@ kagectl agent wait tests --for running --timeout 10s
 )
 @click.pass_obj
 def wait(session: Session, agents: tuple[str, ...], states: tuple[str, ...]) -> None:
-    """Wait until agents have ended, or for another state. Waits for ever unless --timeout says otherwise."""
+    """Wait until agents have ended (a child of a tree: or is stopped), or for another state.
+
+    Waits for ever unless --timeout says otherwise.
+    """
     wanted = [cast("pb.AgentState", pb.AgentState.Value(_NAMES[state])) for state in states]
     failed = False
 
     def act(client: Line, name: str) -> pb.Agent:
         nonlocal failed
         agent = wait_for(client, name, timeout_s=session.timeout_s, states=wanted)
-        bad = agent.state in ENDED and agent.state != pb.AGENT_STATE_SUCCEEDED
-        failed = failed or (bad and agent.state not in wanted)
+        failed = failed or (ended_badly(agent) and agent.state not in wanted)
         return agent
 
     _each(session, agents, act, "{state}")

@@ -69,11 +69,12 @@ def show_tree(session: Session, tree: str, at_seq: int | None, spec: bool) -> No
     show.one(session, found, lambda: tree_drawing(found, now_s=show.now_s(), paint=session.paint))
 
 
-@click.command(cls=Verb, name="list", examples="kagectl tree list")
+@click.command(cls=Verb, name="list", examples="kagectl tree list -a")
+@click.option("-a", "--all", "everything", is_flag=True, help="Also those that have ended or failed.")
 @click.pass_obj
-def list_trees(session: Session) -> None:
-    """All trees."""
-    request = pb.ListTreesRequest(page_size=1000)
+def list_trees(session: Session, everything: bool) -> None:
+    """Trees of which something runs; with -a all of them."""
+    request = pb.ListTreesRequest(page_size=1000, show_ended=everything)
     found: list[pb.Tree] = []
     with dial(session) as client:
         while True:
@@ -103,7 +104,7 @@ def stop(session: Session, tree: str) -> None:
 @click.argument("path")
 @click.pass_obj
 def restart(session: Session, tree: str, path: str) -> None:
-    """Stop a child and start it again, as by hand."""
+    """Start a child that is stopped, or end its wait for a restart. One that runs is refused: terminate it first."""
     with dial(session) as client:
         request = pb.RestartChildRequest(tree=tree, path=path)
         _shown(session, client.call(methods.RESTART_CHILD, request).tree)
@@ -120,12 +121,26 @@ def terminate(session: Session, tree: str, path: str) -> None:
         _shown(session, client.call(methods.TERMINATE_CHILD, request).tree)
 
 
-@click.command(cls=Verb, examples="kagectl tree delete project web/api")
+@click.command(
+    cls=Verb,
+    examples="""
+kagectl tree delete project web/api         the spec of a child that does not run
+kagectl tree delete project                 a tree that has ended; its history stays
+kagectl tree delete project --force         stops it first
+""",
+)
 @click.argument("tree", shell_complete=names_of("trees"))
-@click.argument("path")
+@click.argument("path", required=False, default="")
+@click.option("--force", is_flag=True, help="Stop the tree first when it has not ended.")
 @click.pass_obj
-def delete(session: Session, tree: str, path: str) -> None:
-    """Take out the spec of a child that does not run."""
+def delete(session: Session, tree: str, path: str, force: bool) -> None:
+    """Take out the spec of a child that does not run, or a whole tree that has ended."""
+    if path and force:
+        raise Complaint("--force is for a whole tree; terminate the child first")
     with dial(session) as client:
-        request = pb.DeleteChildRequest(tree=tree, path=path)
-        _shown(session, client.call(methods.DELETE_CHILD, request).tree)
+        if path:
+            _shown(session, client.call(methods.DELETE_CHILD, pb.DeleteChildRequest(tree=tree, path=path)).tree)
+            return
+        found = client.call(methods.DELETE_TREE, pb.DeleteTreeRequest(tree=tree, force=force)).tree
+    stops = found.phase not in ("ended", "failed")
+    show.one(session, found, lambda: f"{tree} is stopped, then deleted" if stops else f"{tree} deleted")

@@ -10,6 +10,7 @@ from kaged.api.v1 import agent_service_pb2 as pb
 from kaged.api.v1 import spec_pb2 as spec
 
 ENDED = frozenset((pb.AGENT_STATE_SUCCEEDED, pb.AGENT_STATE_FAILED, pb.AGENT_STATE_CANCELLED))
+AT_REST = ENDED | {pb.AGENT_STATE_STOPPED}  # nothing runs until somebody asks
 
 _COLUMNS = ("NAME", "ID", "STATE", "AGE", "PID", "RESTARTS", "OUTPUT")
 _WIDE = ("ADAPTER", "UP", "CPU", "MEMORY", "PROCS", "LAST OUTPUT", "SUPERVISOR", "DIRECTORY")
@@ -22,9 +23,9 @@ def state_word(agent: pb.Agent) -> str:
 
 
 def state_cell(agent: pb.Agent) -> Cell:
-    """The state with what it waits for or how it ended: `waiting (backoff)`, `failed (exit 2)`."""
+    """The state with what it waits for or how it ended: `waiting (backoff)`, `failed (exit 2)`, `stopped (exit 2)`."""
     state = state_word(agent)
-    more = agent.waiting_for if agent.state not in ENDED else ending(agent)
+    more = ending(agent) if agent.state in AT_REST else agent.waiting_for
     return Cell(f"{state} ({safe(more)})" if more else state, STATE_COLOURS.get(state, ""))
 
 
@@ -42,6 +43,14 @@ def ending(agent: pb.Agent) -> str:
             return f"limit {outcome.limit}"
         case other:
             return other.replace("_", " ")
+
+
+def ended_badly(agent: pb.Agent) -> bool:
+    """Whether it is at rest and that is no success."""
+    if agent.state == pb.AGENT_STATE_STOPPED:
+        good = (0, *agent.spec.success_exit_codes)
+        return agent.outcome.reason != "exit" or agent.outcome.exit_code not in good
+    return agent.state in ENDED and agent.state != pb.AGENT_STATE_SUCCEEDED
 
 
 def agent_table(

@@ -1,8 +1,8 @@
 """All that can still act, folded together: agents that have not ended, open questions, trees. Pure.
 
-What has ended leaves the world; its last state is a row in the store. `apply` says what changed and whether a row
-must be written: at each change of phase and at every 64th fact, so that any earlier state is one row and at most 64
-facts away.
+What has ended leaves the world once that is durable; its last state is a row in the store. `apply` says what changed
+and whether a row must be written: at each change of phase and at every 64th fact, so that any earlier state is one
+row and at most 64 facts away.
 """
 
 from collections.abc import Iterator
@@ -46,7 +46,8 @@ class World:
     """The accepted state. One writer, the engine; changed in place."""
 
     agents: dict[str, Kept] = field(default_factory=dict)
-    names: dict[str, str] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)  # of agents that have not ended
+    of_tree: dict[str, set[str]] = field(default_factory=dict)  # agents that are children of a tree
     approvals: dict[str, ApprovalState] = field(default_factory=dict)
     trees: dict[str, tree_machine.TreeState] = field(default_factory=dict)
     tree_facts_since_row: dict[str, int] = field(default_factory=dict)
@@ -68,13 +69,34 @@ class World:
         self.agents[state.id] = Kept(state, since_row)
         if state.phase != "ended":
             self.names[state.spec.name] = state.id
+        if state.supervisor:
+            self.of_tree.setdefault(tree_of(state), set()).add(state.id)
         self.numbers = max(self.numbers, state.number)
 
     def forget(self, agent: str) -> None:
         """Let go of an agent that cannot act any more."""
         kept = self.agents.pop(agent, None)
-        if kept is not None and self.names.get(kept.state.spec.name) == agent:
-            del self.names[kept.state.spec.name]
+        if kept is None:
+            return
+        self._unname(kept.state)
+        siblings = self.of_tree.get(tree_of(kept.state), set())
+        siblings.discard(agent)
+        if not siblings:
+            self.of_tree.pop(tree_of(kept.state), None)
+
+    def _unname(self, state: AgentState) -> None:
+        if self.names.get(state.spec.name) == state.id:
+            del self.names[state.spec.name]
+
+    def load_tree(self, state: tree_machine.TreeState, since_row: int) -> None:
+        """Take in a tree from its row."""
+        self.trees[state.tree] = state
+        self.tree_facts_since_row[state.tree] = since_row
+
+    def forget_tree(self, tree: str) -> None:
+        """Let go of a tree of which nothing runs or will run of itself."""
+        self.trees.pop(tree, None)
+        self.tree_facts_since_row.pop(tree, None)
 
     def apply(self, agent: str, event: object, at_us: int, actor: int) -> tuple[Changed, ...]:
         """Fold one fact in. Facts that no state depends on change nothing."""
@@ -95,6 +117,8 @@ class World:
         kept.since_row += 1
         if kept.state.phase != "ended":
             self.names.setdefault(kept.state.spec.name, agent)
+        else:
+            self._unname(kept.state)
         row = kept.state.word != before or kept.since_row >= ROW_EVERY or isinstance(event, facts.Ended | facts.Removed)
         if row:
             kept.since_row = 0
@@ -120,3 +144,8 @@ class World:
         row = after.phase != before.phase or count >= ROW_EVERY
         self.tree_facts_since_row[event.tree] = 0 if row else count
         return Changed("tree", event.tree, row)
+
+
+def tree_of(state: AgentState) -> str:
+    """Name of the tree that an agent is a child of, or an empty text."""
+    return state.supervisor.partition("/")[0]

@@ -27,9 +27,11 @@ STATES: Final[dict[str, agents_pb.AgentState]] = {
     "succeeded": agents_pb.AGENT_STATE_SUCCEEDED,
     "failed": agents_pb.AGENT_STATE_FAILED,
     "cancelled": agents_pb.AGENT_STATE_CANCELLED,
+    "stopped": agents_pb.AGENT_STATE_STOPPED,
 }
 STATE_WORDS: Final = {number: word for word, number in STATES.items()}
 ENDED: Final = frozenset(("succeeded", "failed", "cancelled"))
+AT_REST: Final = ENDED | {"stopped"}  # nothing will run until somebody asks
 PAGE_BYTES: Final = 2 << 20  # a page is full above this, so that gRPC's default of 4 MiB takes it
 MAX_SPEC_BYTES: Final = 256 << 10
 MAX_VARIABLE_BYTES: Final = 128 << 10  # MAX_ARG_STRLEN: execve refuses a longer word
@@ -97,13 +99,13 @@ def note_in(note: str) -> str:
 
 
 def states_in(states: Iterable["agents_pb.AgentState"]) -> frozenset[str]:
-    """States to wait for; none said: all in which an agent has ended. Raises Invalid."""
+    """States to wait for; none said: all in which nothing runs until somebody asks. Raises Invalid."""
     words = []
     for state in states:
         if state not in STATE_WORDS:
             raise Invalid(("states", f"{state} is not a state that this release knows"))
         words.append(STATE_WORDS[state])
-    return frozenset(words) or ENDED
+    return frozenset(words) or AT_REST
 
 
 def signal_in(name: str, field: str) -> int:

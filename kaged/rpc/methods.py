@@ -45,7 +45,7 @@ class Call:
         if self.identity.agent:  # ids of one's own: an agent must not take those of the owner's requests
             request_id = f"{self.identity.agent}:{request_id}"
         digest = sha256(self.method.encode() + b"\0" + request).digest()
-        return Caller(actor=self.identity.actor, request_id=request_id, digest=digest)
+        return Caller(actor=self.identity.actor, request_id=request_id, digest=digest, method=self.method)
 
 
 class Gate(Protocol):

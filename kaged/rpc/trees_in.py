@@ -1,5 +1,6 @@
 """Supervision trees between messages and the domain. The machine's own validation gives the rest of the refusals."""
 
+import re
 from collections.abc import Container
 from typing import Final
 
@@ -10,7 +11,7 @@ from kaged.domain.machines import tree as trees
 from kaged.domain.machines.tree.spec import Shutdown
 from kaged.domain.spec import Violation
 from kaged.rpc import convert
-from kaged.runtime.trees import LeafSpec
+from kaged.runtime.tree_places import LeafSpec
 from kaged.store.wire import wire_spec
 
 _STRATEGIES: Final = {
@@ -27,6 +28,7 @@ _AUTO: Final = {
     pb.AUTO_SHUTDOWN_ALL_SIGNIFICANT: "all_significant",
 }
 _AUTO_NUMBERS: Final = {word: number for number, word in _AUTO.items()}
+_CHILD: Final = re.compile(r"children\[(\d+)\]")
 _DEPTH: Final = 16
 _BYTES: Final = 2 << 20
 _LEAVES: Final = 2000  # a tree is applied in one commit
@@ -37,7 +39,7 @@ def spec_in(tree: str, message: pb.SupervisorSpec) -> tuple[trees.SupervisorSpec
     if message.ByteSize() > _BYTES:
         raise Invalid(("spec", f"has {message.ByteSize()} bytes; at most {_BYTES}"), hint="make several trees")
     reading = _Reading()
-    spec = reading.supervisor(tree, message, "", pb.ChildSpec(), depth=0)
+    spec = reading.supervisor(tree, message, "", "spec", pb.ChildSpec(), depth=0)
     if reading.wrong:
         raise Invalid(*reading.wrong)
     return spec, reading.leaves
@@ -51,24 +53,27 @@ class _Reading:
         self.wrong: list[Violation] = []
 
     def supervisor(
-        self, name: str, message: pb.SupervisorSpec, path: str, child: pb.ChildSpec, *, depth: int
+        self, name: str, message: pb.SupervisorSpec, path: str, field: str, child: pb.ChildSpec, *, depth: int
     ) -> trees.SupervisorSpec:
-        field = f"spec.children[{path}].supervisor" if path else "spec"
         if depth > _DEPTH:
             raise Invalid(("spec", f"is nested more than {_DEPTH} deep"))
         self._known(f"{field}.strategy", message.strategy, _STRATEGIES)
         self._known(f"{field}.auto_shutdown", message.auto_shutdown, _AUTO)
         children: list[trees.NodeSpec] = []
-        for inner in message.children:
+        for index, inner in enumerate(message.children):
             here = f"{path}/{inner.id}" if path else inner.id
-            self._known(f"spec.children[{here}].restart", inner.restart, spec_pb2.RestartType.values())
+            at = f"{field}.children[{index}]"
+            self._known(f"{at}.restart", inner.restart, spec_pb2.RestartType.values())
             match inner.WhichOneof("child"):
                 case "supervisor":
-                    children.append(self.supervisor(inner.id, inner.supervisor, here, inner, depth=depth + 1))
+                    below = self.supervisor(
+                        inner.id, inner.supervisor, here, f"{at}.supervisor", inner, depth=depth + 1
+                    )
+                    children.append(below)
                 case "agent":
-                    self._leaf(inner, here, children)
+                    self._leaf(inner, here, f"{at}.agent", children)
                 case _:
-                    self.wrong.append((f"spec.children[{here}]", "give `agent` or `supervisor`"))
+                    self.wrong.append((at, f"give `agent` or `supervisor` (child {here})"))
         return trees.SupervisorSpec(
             id=name,
             strategy=_STRATEGIES.get(message.strategy, "one_for_one"),  # type: ignore[arg-type]  # the table's words
@@ -81,15 +86,15 @@ class _Reading:
             significant=child.significant,
         )
 
-    def _leaf(self, message: pb.ChildSpec, path: str, children: list[trees.NodeSpec]) -> None:
+    def _leaf(self, message: pb.ChildSpec, path: str, field: str, children: list[trees.NodeSpec]) -> None:
         if len(self.leaves) >= _LEAVES:
             raise Invalid(("spec", f"has more than {_LEAVES} agents"), hint="make several trees")
         try:
-            agent, secrets = convert.spec_in(message.agent, f"spec.children[{path}].agent")
+            agent, secrets = convert.spec_in(message.agent, field)
         except Invalid as error:
-            self.wrong += error.violations
+            self.wrong += [(where, f"{what} (child {path})") for where, what in error.violations]
             return
-        self.leaves.append(LeafSpec(path=path, spec=agent, secrets=secrets))
+        self.leaves.append(LeafSpec(path=path, field=field, spec=agent, secrets=secrets))
         children.append(
             trees.ChildSpec(
                 id=message.id,
@@ -104,6 +109,42 @@ class _Reading:
     def _known(self, field: str, value: int, values: Container[int]) -> None:
         if value not in values:
             self.wrong.append((field, f"{value} is not known"))
+
+
+_OF_SUPERVISOR: Final = frozenset(("strategy", "intensity", "period_s", "auto_shutdown", "children"))
+_FIELDS: Final = {
+    "shutdown": "shutdown_ms",
+    "backoff.base_s": "agent.restart.backoff_initial_s",
+    "backoff.max_s": "agent.restart.backoff_max_s",
+    "backoff.healthy_after_s": "agent.restart.healthy_after_s",
+}
+
+
+def in_request(error: trees.SpecInvalid, spec: trees.SupervisorSpec) -> trees.SpecInvalid:
+    """The same refusal with the names of the request's fields, and the child's path for people."""
+    told = (_field_in_request(field, what, spec) for field, what in error.violations)
+    return trees.SpecInvalid(*told, hint=error.hint, **error.facts)
+
+
+def _field_in_request(field: str, what: str, spec: trees.SupervisorSpec) -> Violation:
+    """`children[0].children[2].shutdown` as `spec.children[0].supervisor.children[2].shutdown_ms`."""
+    names, here, path = field.split(".") if field else [], spec, list[str]()
+    told = "spec"
+    while names and (found := _CHILD.fullmatch(names[0])):
+        names.pop(0)
+        child = here.children[int(found[1])]
+        told += f"{'.supervisor' if path else ''}.children[{found[1]}]"
+        path.append(child.id)
+        if not isinstance(child, trees.SupervisorSpec):
+            break
+        here = child
+    rest = ".".join(names)
+    if not path:
+        return ("tree" if rest == "id" else f"{told}.{rest}" if rest else told), what
+    if rest in _OF_SUPERVISOR:
+        rest = f"supervisor.{rest}"
+    rest = _FIELDS.get(rest, rest)
+    return f"{told}.{rest}" if rest else told, f"{what} (child {'/'.join(path)})"
 
 
 def _shutdown(message: pb.ChildSpec, *, default: Shutdown) -> Shutdown:

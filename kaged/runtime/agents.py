@@ -256,8 +256,8 @@ class Agents:
             events = decide(state)
             if events and self._engine.world.agent(agent) is None:
                 self._engine.world.load(state, 0)
-            receipt = self._engine.commit(self._engine.agent_drafts(agent, events), caller)
-            settled.append(self._engine.settle(agent) or state)
+            receipt = self._engine.commit(self._engine.agent_drafts(agent, events), caller, about=agent)
+            settled.append(self._engine.world.agent(agent) or state)
             return receipt
 
         receipt = await self._engine.once(caller, act)
@@ -351,9 +351,7 @@ class Agents:
 
     def report(self, agent: str, events: Iterable[facts.AgentEvent | facts.CaptureEvent]) -> Receipt:
         """Facts from the agent's own process."""
-        receipt = self._engine.commit(self._engine.agent_drafts(agent, events), INTERNAL)
-        self._engine.settle(agent)
-        return receipt
+        return self._engine.commit(self._engine.agent_drafts(agent, events), INTERNAL)
 
 
 def next_run(state: AgentState) -> str:

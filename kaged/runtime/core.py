@@ -29,11 +29,12 @@ from kaged.ports import Adapter, Executor, Launched, Sampler, TreeUsage, Watch
 from kaged.runtime.agents import Agents, inputs_after, inputs_of, next_run
 from kaged.runtime.capture import Place, Reading
 from kaged.runtime.children import Children
-from kaged.runtime.engine import INTERNAL, Engine
+from kaged.runtime.engine import DAEMON_STREAM, INTERNAL, Engine
 from kaged.runtime.keeper import Done, FolderFact
 from kaged.runtime.samples import Samples
 from kaged.runtime.system import System
 from kaged.runtime.timers import Timers
+from kaged.runtime.tree_work import TreeWork
 from kaged.runtime.trees import Trees
 from kaged.store.derived.views import Views, agent_stream
 from kaged.store.log.journal import Journal
@@ -48,7 +49,6 @@ _CHUNKS: Final = 16
 _MAX_QUESTIONS: Final = 100  # open at once, of one agent; more are denied, or its state would grow without end
 _STARTS_AT_ONCE: Final = 8
 _LOOK_S: Final = 0.02
-DAEMON_STREAM: Final = "daemon"
 log = logging.getLogger("kaged.core")
 
 
@@ -98,7 +98,8 @@ class Core:
         self.engine = Engine(journal, self.world, system)
         self.agents = Agents(self.engine, self.views, self.reader, adapters, executor.enforces)
         self.timers = Timers(system.now_us, self._due)
-        self.trees = Trees(self.engine, self.agents, self.views, self.timers)
+        self._tree_work = TreeWork(self.engine, self.agents, self.views, self.timers)
+        self.trees = Trees(self.engine, self.agents, self.views, self._tree_work)
         self.children = Children(self, watch, self.world.agent)
         self.feed = Feed(journal, self.reader, max_subscribers=settings.max_subscribers)
         self.output_bytes = 0
@@ -109,7 +110,7 @@ class Core:
         self._settings = settings
         self._token = token
         self._pid = pid
-        for listener in (self.children, self.trees, self):
+        for listener in (self.children, self._tree_work, self):
             self.engine.listen(listener)
 
     # --- recovery ----------------------------------------------------------------------------------------------
@@ -136,7 +137,7 @@ class Core:
             after_clean_stop=clean,
         )
         self._say_started()
-        await self.journal.wait_durable(self.journal.accepted_seq)
+        await self.journal.settles(self.journal.accepted_seq)
         return recovered
 
     def _say_started(self) -> None:
@@ -156,11 +157,11 @@ class Core:
                 if state is not None:
                     self.world.approvals[approval] = state
         self.world.numbers = max(self.world.numbers, self.views.last_number())
-        for name in self.views.tree_names():
+        # Also trees that have ended while some of their agents have not been told.
+        for name in {*self.views.live_trees(), *self.world.of_tree}:
             tree = self.views.tree(name)
             if tree is not None:
-                self.world.trees[name] = tree[0]
-                self.world.tree_facts_since_row[name] = tree[1]
+                self.world.load_tree(*tree)
 
     def _sweep(self, live: set[str]) -> None:
         """Run folders that no live run owns: left by a crash between the last fact and the removal."""
@@ -180,7 +181,7 @@ class Core:
     def resume(self) -> None:
         """Repeat everything that should be under way: after recovery, and when the disk takes writes again."""
         self._say_started()
-        self.trees.resume()
+        self._tree_work.resume()
         for kept in self.world.agents.values():
             if kept.state.phase == "backoff":
                 self.timers.arm(("agent", kept.state.id), kept.state.due_us)
@@ -197,8 +198,7 @@ class Core:
             return
         kept = facts.DaemonStopped(agents="stop" if agents == "stop" else "keep", reason=reason)
         receipt = self.engine.commit([Draft(stream=DAEMON_STREAM, event=kept)])
-        if receipt.done is not None:
-            await asyncio.shield(receipt.done)
+        await self.journal.settles(receipt.last_seq)
 
     async def stop_all(self) -> int:
         """Ask every tree and every agent to end: the daemon is told to take them along. How many agents that is."""
@@ -207,10 +207,9 @@ class Core:
             events = () if state.supervisor else machine.decide_stop(state, cause="daemon", note="the daemon stops")
             if events:
                 self.engine.commit(self.engine.agent_drafts(state.id, events))
-                self.engine.settle(state.id)
         # A tree whose children were stopped one by one would start them again: it stops them itself, in its order.
-        names = [name for name, tree in self.world.trees.items() if tree.phase not in ("ended", "failed")]
-        await asyncio.gather(*(self.trees.ask(name, "stop", "", INTERNAL) for name in names))
+        names = [name for name, tree in self.world.trees.items() if not tree.over]
+        await asyncio.gather(*(self.trees.stop(name, INTERNAL) for name in names))
         return len(live)
 
     async def wait_stopped(self) -> None:
@@ -238,7 +237,7 @@ class Core:
             case facts.RunEnded():
                 state = self.world.agent(draft.agent)
                 if state is not None and state.supervisor:
-                    self.trees.resume_after(state)
+                    self._tree_work.resume_after(state)
             case _:
                 pass
 
@@ -521,7 +520,6 @@ class Core:
             if state.supervisor and not retried and isinstance(item, facts.RunEnded):
                 drafts += self.trees.ended(state, state.run, item)
         receipt = self.engine.commit(drafts)
-        self.engine.settle(agent)
         return receipt.done
 
     def limit(self, agent: str, limit: str) -> None:

@@ -16,8 +16,7 @@ from kaged.api.v1 import event_pb2
 from kaged.domain.errors import AlreadyExists, KageError
 from kaged.domain.events import agent as facts
 from kaged.domain.frozen import frozen
-from kaged.domain.machines.agent import AgentState
-from kaged.domain.world import Changed, World
+from kaged.domain.world import Changed, World, tree_of
 from kaged.runtime.system import System
 from kaged.store.derived.operations import Operation, find_operation, operation_row
 from kaged.store.derived.views import Row, agent_stream, rows, tree_stream
@@ -27,6 +26,7 @@ from kaged.store.wire.codec import DomainEvent, Draft, encode
 
 DAEMON: Final = 1
 OWNER: Final = 2
+DAEMON_STREAM: Final = "daemon"
 _KEEP_S: Final = 24 * 3600
 log = logging.getLogger("kaged.engine")
 
@@ -38,6 +38,7 @@ class Caller:
     actor: int
     request_id: str = ""
     digest: bytes = b""
+    method: str = ""
 
 
 INTERNAL: Final = Caller(actor=DAEMON)
@@ -82,6 +83,7 @@ class Engine:
         self.system = system
         self._listeners: list[Listener] = []
         self._in_flight: dict[str, tuple[bytes, Receipt]] = {}
+        self._newest: dict[tuple[str, str], int] = {}  # what has facts that are not durable yet, and the last of them
         self._watchers: set[Callable[[Changed], None]] = set()
 
     def listen(self, listener: Listener) -> None:
@@ -95,8 +97,16 @@ class Engine:
 
     # --- committing --------------------------------------------------------------------------------------------
 
-    def commit(self, drafts: Sequence[Draft], caller: Caller = INTERNAL, extra: Iterable[Row] = ()) -> Receipt:
-        """Accept facts as one batch. Raises what the journal refuses with; then nothing has changed."""
+    def commit(
+        self, drafts: Sequence[Draft], caller: Caller = INTERNAL, extra: Iterable[Row] = (), *, about: str = ""
+    ) -> Receipt:
+        """Accept facts as one batch. Raises what the journal refuses with; then nothing has changed.
+
+        A request with an id that made no facts leaves one that says so, `about` an agent if it was: else its repeat
+        might act on what came after.
+        """
+        if not drafts and caller.request_id:
+            drafts = [Draft(stream=DAEMON_STREAM, event=facts.RequestNoted(method=caller.method), agent=about)]
         if not drafts:
             seq = self.journal.accepted_seq
             return Receipt(first_seq=seq + 1, last_seq=seq)
@@ -116,6 +126,7 @@ class Engine:
             self.journal.add_rows(rows(self.world, changed, draft.event, entry.seq))
             for item in changed:
                 changes[item.kind, item.id] = item
+                self._newest[item.kind, item.id] = entry.seq
         receipt = Receipt(first_seq=entries[0].seq, last_seq=entries[-1].seq, done=done)
         extra = list(extra)
         if mark is not None:
@@ -136,6 +147,8 @@ class Engine:
         self._in_flight.pop(request_id, None)
         if future.cancelled() or future.exception() is not None:
             return  # the daemon is about to end; the next one starts from what is durable
+        changes = list(changes)
+        self._let_go(changes, placed[-1][1])
         for draft, seq in placed:
             for listener in self._listeners:
                 try:
@@ -149,19 +162,37 @@ class Engine:
             for watcher in list(self._watchers):
                 watcher(changed)
 
+    def _let_go(self, changes: Iterable[Changed], seq: int) -> None:
+        """Forget what has ended, now that this is durable: from here on its rows tell. Not before, or they lag."""
+        world, names = self.world, set[str]()
+        for changed in changes:
+            key = (changed.kind, changed.id)
+            if self._newest.get(key, 0) > seq:
+                continue  # more is on its way to the disk
+            self._newest.pop(key, None)
+            if changed.kind == "tree":
+                names.add(changed.id)
+            elif changed.kind == "agent" and (state := world.agent(changed.id)) and state.phase == "ended":
+                world.forget(changed.id)
+                names.add(tree_of(state))
+        for name in names:
+            tree = world.trees.get(name)
+            if tree is not None and tree.over and name not in world.of_tree and ("tree", name) not in self._newest:
+                world.forget_tree(name)
+
     # --- requests that may be repeated -------------------------------------------------------------------------
 
     async def once(self, caller: Caller, act: Callable[[], Receipt]) -> Receipt:
         """Act, or find what an earlier request with the same id did. Returns when it is durable.
 
-        Raises RequestIdReused, and whatever `act` refuses with.
+        Raises RequestIdReused, StoreStalled (then a repeat tells what became of it), and what `act` refuses with.
         """
         earlier = self.earlier(caller)
         receipt = earlier if earlier is not None else act()
         if receipt.done is not None:
-            await asyncio.shield(receipt.done)
+            await self.journal.recorded(receipt.done)
         else:
-            await self.journal.wait_durable(receipt.last_seq)
+            await self.journal.confirm(receipt.last_seq)
         return receipt
 
     def earlier(self, caller: Caller) -> Receipt | None:
@@ -206,13 +237,6 @@ class Engine:
     def tree_drafts(self, tree: str, events: Iterable[DomainEvent]) -> list[Draft]:
         """Facts about one tree."""
         return [Draft(stream=tree_stream(tree), event=event) for event in events]
-
-    def settle(self, agent: str) -> AgentState | None:
-        """The agent's state now; one that has ended is let go of."""
-        state = self.world.agent(agent)
-        if state is not None and state.phase == "ended":
-            self.world.forget(agent)
-        return state
 
     def fail(self) -> KageError | None:
         """Why nothing can be written, if so."""

@@ -11,7 +11,8 @@ from typing import Final
 
 from kaged.domain.errors import KageError
 from kaged.domain.events.agent import Redacted
-from kaged.runtime.core import DAEMON_STREAM, Core
+from kaged.runtime.core import Core
+from kaged.runtime.engine import DAEMON_STREAM
 from kaged.store.upkeep.retention import drop_old_bulk
 from kaged.store.wire.codec import Draft
 

@@ -720,6 +720,13 @@ class Shim:
 
     def reap(self, now: float) -> None:
         """Collect the agent and, as the subreaper, everything it left behind."""
+        if LINUX and self.exec_status >= 0 and not self.reaped:
+            # A program that came and went: once it is collected, nothing tells its start time any more.
+            try:
+                if posix.waitid(posix.P_PID, self.agent, posix.WEXITED | posix.WNOHANG | posix.WNOWAIT):
+                    self.settle_exec()
+            except ChildProcessError:
+                pass
         while not self.childless:
             try:
                 pid, status, usage = posix.wait4(-1, posix.WNOHANG)

@@ -4,7 +4,6 @@
 
 import os
 import signal
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,103 +14,24 @@ from kaged.api.v1 import agent_service_pb2 as agents_pb
 from kaged.api.v1 import spec_pb2
 from kaged.api.v1 import supervisor_service_pb2 as pb
 from tests.e2e.api_words import head, refused
-from tests.e2e.daemon_kit import DEADLINE_S, Kaged, eventually
+from tests.e2e.daemon_kit import DEADLINE_S, eventually
+from tests.e2e.tree_words import ALL, PERMANENT, REST, SLEEP, TEMPORARY, TRANSIENT
+from tests.e2e.tree_words import apply as _apply
+from tests.e2e.tree_words import changed as _changed
+from tests.e2e.tree_words import child as _child
+from tests.e2e.tree_words import inner as _inner
+from tests.e2e.tree_words import node as _node
+from tests.e2e.tree_words import nodes as _nodes
+from tests.e2e.tree_words import paths as _paths
+from tests.e2e.tree_words import phase as _phase
+from tests.e2e.tree_words import stop as _stop
+from tests.e2e.tree_words import story as _story
+from tests.e2e.tree_words import supervisor as _supervisor
+from tests.e2e.tree_words import tree as _tree
+from tests.e2e.tree_words import up as _up
+from tests.e2e.tree_words import verb as _verb
 
 pytestmark = pytest.mark.e2e
-
-PERMANENT, TRANSIENT, TEMPORARY = (
-    spec_pb2.RESTART_TYPE_PERMANENT,
-    spec_pb2.RESTART_TYPE_TRANSIENT,
-    spec_pb2.RESTART_TYPE_TEMPORARY,
-)
-ALL, REST = pb.STRATEGY_ONE_FOR_ALL, pb.STRATEGY_REST_FOR_ONE
-AT_ONCE = spec_pb2.RestartPolicy(backoff_off=True)
-SLEEP = ("sleep", "1000")
-
-
-def _child(name: str, *command: str, agent: dict[str, object] | None = None, **treatment: object) -> pb.ChildSpec:
-    words = {"restart": AT_ONCE, "working_directory": "/", **(agent or {})}
-    spec = spec_pb2.AgentSpec(command=command or SLEEP, **words)  # type: ignore[arg-type]  # checked by protobuf
-    return pb.ChildSpec(id=name, agent=spec, **treatment)  # type: ignore[arg-type]
-
-
-def _supervisor(*children: pb.ChildSpec, **rules: object) -> pb.SupervisorSpec:
-    rules.setdefault("intensity", 100)
-    return pb.SupervisorSpec(children=children, **rules)  # type: ignore[arg-type]
-
-
-def _inner(name: str, spec: pb.SupervisorSpec, **treatment: object) -> pb.ChildSpec:
-    return pb.ChildSpec(id=name, supervisor=spec, **treatment)  # type: ignore[arg-type]
-
-
-def _apply(kaged: Kaged, tree: str, spec: pb.SupervisorSpec, **request: object) -> pb.ApplyTreeResponse:
-    asked = pb.ApplyTreeRequest(tree=tree, spec=spec, **request)  # type: ignore[arg-type]
-    return kaged.trees.ApplyTree(asked, timeout=DEADLINE_S)
-
-
-def _tree(kaged: Kaged, tree: str) -> pb.Tree:
-    return kaged.trees.GetTree(pb.GetTreeRequest(tree=tree), timeout=DEADLINE_S).tree
-
-
-def _nodes(node: pb.TreeNode) -> Iterator[pb.TreeNode]:
-    yield node
-    for child in node.children:
-        yield from _nodes(child)
-
-
-def _node(kaged: Kaged, tree: str, path: str) -> pb.TreeNode:
-    return next(node for node in _nodes(_tree(kaged, tree).root) if node.path == path)
-
-
-def _phase(kaged: Kaged, tree: str, phase: str) -> pb.Tree:
-    def look() -> pb.Tree | None:
-        found = _tree(kaged, tree)
-        return found if found.phase == phase else None
-
-    return eventually(look, f"tree {tree} to be {phase}")
-
-
-def _up(kaged: Kaged, tree: str) -> dict[str, int]:
-    """Pids by path, once every child of the tree runs."""
-
-    def look() -> dict[str, int] | None:
-        found = _tree(kaged, tree)
-        leaves = [node for node in _nodes(found.root) if node.kind == "agent"]
-        if found.phase != "running" or any(node.phase != "running" for node in leaves):
-            return None
-        return {node.path: kaged.agent(node.agent).run.pid for node in leaves}
-
-    return eventually(look, f"all of tree {tree} to run")
-
-
-def _story(kaged: Kaged, tree: str, after: int = 0) -> list[tuple[str, str]]:
-    """What happened in a tree, in order: (what, path)."""
-    return [
-        (event.meta.type.removeprefix("supervisor."), event.meta.fact.supervisor.path)
-        for event in kaged.read("", stream=f"trees/{tree}")
-        if event.seq > after
-    ]
-
-
-def _paths(story: list[tuple[str, str]], kind: str) -> list[str]:
-    return [path for what, path in story if what == kind and path]
-
-
-def _verb(kaged: Kaged, verb: str, tree: str, path: str, **request: object) -> pb.Tree:
-    kind = getattr(pb, f"{verb}Request")
-    return getattr(kaged.trees, verb)(kind(tree=tree, path=path, **request), timeout=DEADLINE_S).tree
-
-
-def _stop(kaged: Kaged, tree: str) -> None:
-    kaged.trees.StopTree(pb.StopTreeRequest(tree=tree), timeout=DEADLINE_S)
-    _phase(kaged, tree, "ended")
-
-
-def _changed(kaged: Kaged, tree: str, before: dict[str, int]) -> set[str]:
-    """Paths whose process is another one than before, once all run again."""
-    after = _up(kaged, tree)
-    return {path for path in after if after[path] != before.get(path)}
-
 
 # --- starting and stopping ------------------------------------------------------------------------------------
 
@@ -246,8 +166,9 @@ def test_restart_types_judge_how_a_child_ended(kaged):
 
     eventually(settled, "all to be judged")
     assert kaged.agent(_node(kaged, "types", "transient-bad").agent).restarts == 1
-    waiting = kaged.agent(_node(kaged, "types", "transient-good").agent)
-    assert (waiting.state, waiting.waiting_for) == (agents_pb.AGENT_STATE_PENDING, "supervisor")
+    waiting = kaged.wait(_node(kaged, "types", "transient-good").agent)
+    assert (waiting.state, waiting.waiting_for) == (agents_pb.AGENT_STATE_STOPPED, "")
+    assert (waiting.outcome.reason, waiting.outcome.exit_code) == ("exit", 0)
     ended = kaged.agent("types.temporary")
     assert (ended.state, ended.outcome.reason) == (agents_pb.AGENT_STATE_FAILED, "supervisor")
     _stop(kaged, "types")
@@ -420,22 +341,29 @@ def test_all_that_is_wrong_with_a_spec_is_named_by_its_place_and_nothing_happens
     found = refused(lambda: _apply(kaged, "bad", bad))
     assert found.code is grpc.StatusCode.INVALID_ARGUMENT
     assert set(found.fields) == {
-        "spec.children[a].agent.name",
-        "spec.children[in/b].agent.working_directory",
-        "spec.children[d].agent.name",
+        "spec.children[0].agent.name",
+        "spec.children[1].supervisor.children[0].agent.working_directory",
+        "spec.children[3].agent.name",
     }
-    for spec in (
-        _supervisor(_child("a"), _child("a")),
-        _supervisor(_child("a", significant=True)),
-        _supervisor(period_s=float("nan")),
-        _supervisor(intensity=100_000),
-        _supervisor(strategy=77),
-        _supervisor(pb.ChildSpec(id="nothing")),
-        _supervisor(_inner("in", _supervisor(), brutal=True)),
-        _supervisor(_child("no/slash")),
-        _supervisor(_child("")),
+    for spec, field in (
+        (_supervisor(_child("a"), _child("a")), "spec.children[1].id"),
+        (_supervisor(_child("a", significant=True)), "spec.children[0].significant"),
+        (_supervisor(period_s=float("nan")), "spec.period_s"),
+        (_supervisor(intensity=100_000), "spec.intensity"),
+        (_supervisor(strategy=77), "spec.strategy"),
+        (_supervisor(pb.ChildSpec(id="nothing")), "spec.children[0]"),
+        (_supervisor(_inner("in", _supervisor(), brutal=True)), "spec.children[0].shutdown_ms"),
+        (_supervisor(_inner("in", _supervisor(intensity=100_000))), "spec.children[0].supervisor.intensity"),
+        (
+            _supervisor(_child("a"), _inner("in", _supervisor(_child("b", shutdown_ms=2**31)))),
+            "spec.children[1].supervisor.children[0].shutdown_ms",
+        ),
+        (_supervisor(_child("no/slash")), "spec.children[0].id"),
+        (_supervisor(_child("")), "spec.children[0].id"),
     ):
-        assert refused(lambda spec=spec: _apply(kaged, "bad", spec)).fields
+        assert field in refused(lambda spec=spec: _apply(kaged, "bad", spec)).fields
+    told = refused(lambda: _apply(kaged, "bad", _supervisor(_inner("in", _supervisor(_child("b", significant=True))))))
+    assert "(child in/b)" in told.message
     deep = _supervisor()
     for _ in range(20):
         deep = _supervisor(_inner("in", deep))

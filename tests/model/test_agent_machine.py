@@ -150,9 +150,16 @@ class AgentLife(RuleBasedStateMachine):
         self.ask(machine.decide_start, run=self.next_run(), ordinal=max(1, self.ordinal))
 
     @precondition(lambda self: self.state.supervisor)
-    @rule(outcome=st.sampled_from(["succeeded", "failed", "cancelled"]))
-    def retire(self, outcome):
-        self.ask(machine.decide_retired, outcome=outcome)
+    @rule()
+    def retire(self):
+        self.ask(machine.decide_retired)
+
+    @precondition(lambda self: self.state.supervisor)
+    @rule()
+    def come_to_rest(self):
+        before = self.state
+        self.ask(machine.decide_rest)
+        assert (before.phase == "idle") == (self.state != before), "only what is idle comes to rest, and once"
 
     @rule(number=st.integers(1, 15), whole_tree=st.booleans())
     def signal(self, number, whole_tree):
@@ -252,7 +259,7 @@ class AgentLife(RuleBasedStateMachine):
         state = self.state
         assert (state.phase in ("starting", "running", "stopping")) == (state.live_run is not None)
         assert (state.stop is not None) == (state.phase == "stopping")
-        assert (state.ended is not None) == (state.phase == "ended")
+        assert (state.ended is not None) == (state.phase in ("ended", "stopped"))
         assert (state.due_us > 0) == (state.phase == "backoff")
         assert not state.approvals or state.live_run is not None
         assert state.word

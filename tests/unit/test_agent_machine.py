@@ -416,9 +416,45 @@ def test_a_tree_that_stops_what_does_not_run_is_told_nothing():
 
 def test_a_child_that_its_tree_does_not_need_any_more_ends():
     life = Life(supervisor="tree/a")
-    (ended,) = life.take(machine.decide_retired(life.state, outcome="succeeded"))
-    assert (ended.outcome, ended.reason) == ("succeeded", "supervisor")
-    assert machine.decide_retired(life.state, outcome="failed") == ()
+    (ended,) = life.take(machine.decide_retired(life.state))
+    assert (ended.outcome, ended.reason) == ("cancelled", "supervisor")
+    assert machine.decide_retired(life.state) == ()
+
+
+@pytest.mark.parametrize(
+    ("end", "told"),
+    [
+        ({"code": 0}, ("succeeded", "exit", 0, 0)),
+        ({"code": 3}, ("failed", "exit", 3, 0)),
+        ({"signal": 9}, ("failed", "signal", -1, 9)),
+        ({"kind": "lost"}, ("failed", "lost", -1, 0)),
+        ({"signal": 15, "stopped_by": "request"}, ("cancelled", "stopped", -1, 15)),
+    ],
+)
+def test_a_child_at_rest_is_stopped_and_tells_how_its_last_run_ended(end, told):
+    life = Life(supervisor="tree/a")
+    life.take(machine.decide_start(life.state, run=life.run(), ordinal=1))
+    life.starts().ends(**end)
+    assert life.state.word == "pending", "its tree has yet to say"
+    (stopped,) = life.take(machine.decide_rest(life.state))
+    assert (stopped.outcome, stopped.reason, stopped.exit_code, stopped.signal) == told
+    assert life.state.word == "stopped"
+    assert (life.state.ended.outcome, life.state.ended.reason) == told[:2]
+    assert machine.decide_rest(life.state) == ()
+
+
+def test_a_child_at_rest_is_started_again_by_its_tree_and_what_it_came_to_is_forgotten():
+    life = Life(supervisor="tree/a")
+    life.take(machine.decide_rest(life.state))
+    assert (life.state.ended.outcome, life.state.ended.reason) == ("cancelled", "stopped")
+    life.take(machine.decide_start(life.state, run="r1", ordinal=1))
+    assert (life.state.word, life.state.ended) == ("starting", None)
+
+
+def test_a_child_that_has_not_ended_is_taken_out_by_its_tree():
+    with pytest.raises(AgentSupervised) as caught:
+        machine.decide_remove(Life(supervisor="tree/a").state)
+    assert caught.value.hint == "kagectl tree delete tree a"
 
 
 # --- signals, sizes, input ---------------------------------------------------------------------------------------

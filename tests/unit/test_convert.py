@@ -97,8 +97,8 @@ def test_a_request_id_that_could_not_be_a_key_is_refused(bad):
         convert.request_id_in(bad)
 
 
-def test_waiting_for_nothing_in_particular_is_waiting_for_the_end():
-    assert convert.states_in([]) == convert.ENDED
+def test_waiting_for_nothing_in_particular_is_waiting_until_nothing_runs_of_itself():
+    assert convert.states_in([]) == convert.ENDED | {"stopped"}
     assert convert.states_in([agents_pb.AGENT_STATE_RUNNING]) == {"running"}
     for bad in (agents_pb.AGENT_STATE_UNSPECIFIED, 99):
         with pytest.raises(Invalid):
@@ -144,9 +144,9 @@ def test_every_wrong_place_of_a_tree_is_named():
     with pytest.raises(Invalid) as caught:
         trees_in.spec_in("tree", message)
     assert [field for field, _ in caught.value.violations] == [
-        "spec.children[in].supervisor.strategy",
-        "spec.children[in/b].agent.stop.signal",
-        "spec.children[empty]",
+        "spec.children[0].supervisor.strategy",
+        "spec.children[0].supervisor.children[0].agent.stop.signal",
+        "spec.children[1]",
     ]
 
 

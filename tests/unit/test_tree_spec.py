@@ -27,7 +27,7 @@ def test_a_plain_tree_is_good() -> None:
 @pytest.mark.parametrize(
     ("spec", "field"),
     [
-        (replace(ROOT, children=(LEAF, LEAF)), "children[a]"),
+        (replace(ROOT, children=(LEAF, LEAF)), "children[1].id"),
         (replace(ROOT, intensity=-1), "intensity"),
         (replace(ROOT, period_s=0), "period_s"),
         (replace(ROOT, period_s=float("nan")), "period_s"),
@@ -35,15 +35,15 @@ def test_a_plain_tree_is_good() -> None:
         (replace(ROOT, auto_shutdown=bad("maybe")), "auto_shutdown"),
         (replace(ROOT, significant=True), ""),
         (replace(ROOT, id="a/b"), "id"),
-        (replace(ROOT, children=(replace(LEAF, id=""),)), "children[].id"),
-        (replace(ROOT, children=(replace(LEAF, work=""),)), "children[a].work"),
-        (replace(ROOT, children=(replace(LEAF, restart=bad("often")),)), "children[a].restart"),
-        (replace(ROOT, children=(replace(LEAF, shutdown=-1),)), "children[a].shutdown"),
-        (replace(ROOT, children=(replace(LEAF, shutdown=bad("soon")),)), "children[a].shutdown"),
-        (replace(ROOT, children=(replace(LEAF, restart="transient", significant=True),)), "children[a].significant"),
+        (replace(ROOT, children=(replace(LEAF, id=""),)), "children[0].id"),
+        (replace(ROOT, children=(replace(LEAF, work=""),)), "children[0].work"),
+        (replace(ROOT, children=(replace(LEAF, restart=bad("often")),)), "children[0].restart"),
+        (replace(ROOT, children=(replace(LEAF, shutdown=-1),)), "children[0].shutdown"),
+        (replace(ROOT, children=(replace(LEAF, shutdown=bad("soon")),)), "children[0].shutdown"),
+        (replace(ROOT, children=(replace(LEAF, restart="transient", significant=True),)), "children[0].significant"),
         (
             replace(ROOT, auto_shutdown="any_significant", children=(replace(LEAF, significant=True),)),
-            "children[a].significant",
+            "children[0].significant",
         ),
         (
             replace(
@@ -51,11 +51,11 @@ def test_a_plain_tree_is_good() -> None:
                 auto_shutdown="any_significant",
                 children=(t.SupervisorSpec(id="s", significant=True),),
             ),
-            "children[s].significant",
+            "children[0].significant",
         ),
-        (replace(ROOT, children=(t.SupervisorSpec(id="s", shutdown=5000),)), "children[s].shutdown"),
-        (replace(ROOT, children=(replace(LEAF, backoff=t.Backoff(factor=0.5)),)), "children[a].backoff.factor"),
-        (replace(ROOT, children=(replace(LEAF, backoff=t.Backoff(max_s=-1)),)), "children[a].backoff.max_s"),
+        (replace(ROOT, children=(t.SupervisorSpec(id="s", shutdown=5000),)), "children[0].shutdown"),
+        (replace(ROOT, children=(replace(LEAF, backoff=t.Backoff(factor=0.5)),)), "children[0].backoff.factor"),
+        (replace(ROOT, children=(replace(LEAF, backoff=t.Backoff(max_s=-1)),)), "children[0].backoff.max_s"),
     ],
 )
 def test_a_bad_spec_names_the_field(spec: t.SupervisorSpec, field: str) -> None:
@@ -69,8 +69,8 @@ def test_everything_wrong_is_said_at_once() -> None:
     assert {where for where, _ in refused.value.violations} == {
         "intensity",
         "period_s",
-        "children[a]",
-        "children[s].shutdown",
+        "children[1].id",
+        "children[2].shutdown",
     }
 
 

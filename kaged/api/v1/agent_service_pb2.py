@@ -22,80 +22,81 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from kaged.api.v1 import fact_pb2 as kaged_dot_api_dot_v1_dot_fact__pb2
 from kaged.api.v1 import spec_pb2 as kaged_dot_api_dot_v1_dot_spec__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n kaged/api/v1/agent_service.proto\x12\x0ckaged.api.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17kaged/api/v1/fact.proto\x1a\x17kaged/api/v1/spec.proto\"\xa1\x04\n\x05\x41gent\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\'\n\x05state\x18\x03 \x01(\x0e\x32\x18.kaged.api.v1.AgentState\x12\x13\n\x0bwaiting_for\x18\x04 \x01(\t\x12%\n\x04spec\x18\x05 \x01(\x0b\x32\x17.kaged.api.v1.AgentSpec\x12\x14\n\x0csecret_names\x18\x06 \x03(\t\x12&\n\x07outcome\x18\x07 \x01(\x0b\x32\x15.kaged.api.v1.Outcome\x12\x1e\n\x03run\x18\x08 \x01(\x0b\x32\x11.kaged.api.v1.Run\x12\x10\n\x08restarts\x18\t \x01(\r\x12/\n\x0brestart_due\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nsupervisor\x18\x0b \x01(\t\x12\r\n\x05\x61\x63tor\x18\x0c \x01(\r\x12/\n\x0b\x63reate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tas_of_seq\x18\x0f \x01(\x04\x12\x16\n\x0eopen_approvals\x18\x10 \x03(\t\x12\"\n\x05usage\x18\x11 \x01(\x0b\x32\x13.kaged.api.v1.Usage\x12$\n\x06health\x18\x12 \x01(\x0b\x32\x14.kaged.api.v1.Health\"[\n\x07Outcome\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\x12\x11\n\texit_code\x18\x03 \x01(\x05\x12\x0e\n\x06signal\x18\x04 \x01(\r\x12\r\n\x05limit\x18\x05 \x01(\t\"\xb6\x02\n\x03Run\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\r\x12\r\n\x05phase\x18\x03 \x01(\t\x12\x0b\n\x03pid\x18\x04 \x01(\r\x12.\n\nstart_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x65nd_kind\x18\x07 \x01(\t\x12\x11\n\texit_code\x18\x08 \x01(\x05\x12\x0e\n\x06signal\x18\t \x01(\r\x12\x14\n\x0cstdout_bytes\x18\n \x01(\x04\x12\x14\n\x0cstderr_bytes\x18\x0b \x01(\x04\x12\x11\n\tsurvivors\x18\x0c \x01(\r\x12\r\n\x05\x63pu_s\x18\r \x01(\x01\x12\x15\n\rmax_rss_bytes\x18\x0e \x01(\x04\"r\n\x05Usage\x12\r\n\x05turns\x18\x01 \x01(\r\x12\x14\n\x0cinput_tokens\x18\x02 \x01(\x04\x12\x15\n\routput_tokens\x18\x03 \x01(\x04\x12\x15\n\rcost_microusd\x18\x04 \x01(\x04\x12\x16\n\x0enative_session\x18\x05 \x01(\t\"\xcc\x01\n\x06Health\x12\x0c\n\x04\x63pus\x18\x01 \x01(\x01\x12\x11\n\trss_bytes\x18\x02 \x01(\x04\x12\x11\n\tprocesses\x18\x03 \x01(\r\x12,\n\x08up_since\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0blast_output\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bsample_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"e\n\x11SpawnAgentRequest\x12%\n\x04spec\x18\x01 \x01(\x0b\x32\x17.kaged.api.v1.AgentSpec\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"8\n\x12SpawnAgentResponse\x12\"\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x13.kaged.api.v1.Agent\"]\n\x0fGetAgentRequest\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x0e\n\x06\x61t_seq\x18\x02 \x01(\x04\x12+\n\x07\x61t_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"6\n\x10GetAgentResponse\x12\"\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x13.kaged.api.v1.Agent\"n\n\x11ListAgentsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x03 \x01(\t\x12\x12\n\nshow_ended\x18\x04 \x01(\x08\x12\x0e\n\x06\x61t_seq\x18\x05 \x01(\x04\"e\n\x12ListAgentsResponse\x12#\n\x06\x61gents\x18\x01 \x03(\x0b\x32\x13.kaged.api.v1.Agent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x11\n\tas_of_seq\x18\x03 \x01(\x04\"$\n\x12WatchAgentsRequest\x12\x0e\n\x06\x66ilter\x18\x01 \x01(\t\"o\n\x13WatchAgentsResponse\x12$\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x13.kaged.api.v1.AgentH\x00\x12\x0e\n\x04gone\x18\x02 \x01(\tH\x00\x12\x17\n\rcaught_up_seq\x18\x03 \x01(\x04H\x00\x42\t\n\x07message\"u\n\x10StopAgentRequest\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x14\n\x07grace_s\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x0e\n\x06signal\x18\x04 \x01(\t\x12\x0c\n\x04note\x18\x05 \x01(\tB\n\n\x08_grace_s\"7\n\x11StopAgentResponse\x12\"\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x13.kaged.api.v1.Agent\"[\n\x12SignalAgentRequest\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0e\n\x06signal\x18\x03 \x01(\t\x12\x12\n\nwhole_tree\x18\x04 \x01(\x08\"9\n\x13SignalAgentResponse\x12\"\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x13.kaged.api.v1.Agent\"Z\n\x13RestartAgentRequest\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x14\n\x07grace_s\x18\x03 \x01(\x01H\x00\x88\x01\x01\x42\n\n\x08_grace_s\":\n\x14RestartAgentResponse\x12\"\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x13.kaged.api.v1.Agent\"7\n\x12RemoveAgentRequest\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"9\n\x13RemoveAgentResponse\x12\"\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x13.kaged.api.v1.Agent\"P\n\x10SendInputRequest\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\x12\x0b\n\x03\x65of\x18\x04 \x01(\x08\"0\n\x11SendInputResponse\x12\x0e\n\x06offset\x18\x01 \x01(\x04\x12\x0b\n\x03seq\x18\x02 \x01(\x04\"d\n\x15ResizeTerminalRequest\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12(\n\x04size\x18\x03 \x01(\x0b\x32\x1a.kaged.api.v1.TerminalSize\"\x18\n\x16ResizeTerminalResponse\"\xb7\x01\n\x11StreamLogsRequest\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x0b\n\x03run\x18\x02 \x01(\t\x12,\n\x07\x63hannel\x18\x03 \x01(\x0e\x32\x1b.kaged.api.v1.OutputChannel\x12\x13\n\x0b\x66rom_offset\x18\x04 \x01(\x04\x12\x17\n\ntail_lines\x18\x05 \x01(\rH\x00\x88\x01\x01\x12\x0e\n\x06\x66ollow\x18\x06 \x01(\x08\x12\x0b\n\x03raw\x18\x07 \x01(\x08\x42\r\n\x0b_tail_lines\":\n\x12StreamLogsResponse\x12$\n\x05lines\x18\x01 \x03(\x0b\x32\x15.kaged.api.v1.LogLine\"\xaa\x01\n\x07LogLine\x12\x0b\n\x03run\x18\x01 \x01(\t\x12,\n\x07\x63hannel\x18\x02 \x01(\x0e\x32\x1b.kaged.api.v1.OutputChannel\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\x12\x0e\n\x06offset\x18\x04 \x01(\x04\x12(\n\x04time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07partial\x18\x06 \x01(\x08\x12\x0b\n\x03seq\x18\x07 \x01(\x04\"K\n\x10WaitAgentRequest\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12(\n\x06states\x18\x02 \x03(\x0e\x32\x18.kaged.api.v1.AgentState\"7\n\x11WaitAgentResponse\x12\"\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x13.kaged.api.v1.Agent*\x8e\x02\n\nAgentState\x12\x1b\n\x17\x41GENT_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x41GENT_STATE_PENDING\x10\x01\x12\x18\n\x14\x41GENT_STATE_STARTING\x10\x02\x12\x17\n\x13\x41GENT_STATE_RUNNING\x10\x03\x12\x17\n\x13\x41GENT_STATE_WAITING\x10\x04\x12\x16\n\x12\x41GENT_STATE_PAUSED\x10\x05\x12\x18\n\x14\x41GENT_STATE_STOPPING\x10\x06\x12\x19\n\x15\x41GENT_STATE_SUCCEEDED\x10\x07\x12\x16\n\x12\x41GENT_STATE_FAILED\x10\x08\x12\x19\n\x15\x41GENT_STATE_CANCELLED\x10\t2\xea\x07\n\x0c\x41gentService\x12O\n\nSpawnAgent\x12\x1f.kaged.api.v1.SpawnAgentRequest\x1a .kaged.api.v1.SpawnAgentResponse\x12I\n\x08GetAgent\x12\x1d.kaged.api.v1.GetAgentRequest\x1a\x1e.kaged.api.v1.GetAgentResponse\x12O\n\nListAgents\x12\x1f.kaged.api.v1.ListAgentsRequest\x1a .kaged.api.v1.ListAgentsResponse\x12T\n\x0bWatchAgents\x12 .kaged.api.v1.WatchAgentsRequest\x1a!.kaged.api.v1.WatchAgentsResponse0\x01\x12L\n\tStopAgent\x12\x1e.kaged.api.v1.StopAgentRequest\x1a\x1f.kaged.api.v1.StopAgentResponse\x12R\n\x0bSignalAgent\x12 .kaged.api.v1.SignalAgentRequest\x1a!.kaged.api.v1.SignalAgentResponse\x12U\n\x0cRestartAgent\x12!.kaged.api.v1.RestartAgentRequest\x1a\".kaged.api.v1.RestartAgentResponse\x12R\n\x0bRemoveAgent\x12 .kaged.api.v1.RemoveAgentRequest\x1a!.kaged.api.v1.RemoveAgentResponse\x12L\n\tSendInput\x12\x1e.kaged.api.v1.SendInputRequest\x1a\x1f.kaged.api.v1.SendInputResponse\x12[\n\x0eResizeTerminal\x12#.kaged.api.v1.ResizeTerminalRequest\x1a$.kaged.api.v1.ResizeTerminalResponse\x12Q\n\nStreamLogs\x12\x1f.kaged.api.v1.StreamLogsRequest\x1a .kaged.api.v1.StreamLogsResponse0\x01\x12L\n\tWaitAgent\x12\x1e.kaged.api.v1.WaitAgentRequest\x1a\x1f.kaged.api.v1.WaitAgentResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n kaged/api/v1/agent_service.proto\x12\x0ckaged.api.v1\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17kaged/api/v1/fact.proto\x1a\x17kaged/api/v1/spec.proto\"\xa1\x04\n\x05\x41gent\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\'\n\x05state\x18\x03 \x01(\x0e\x32\x18.kaged.api.v1.AgentState\x12\x13\n\x0bwaiting_for\x18\x04 \x01(\t\x12%\n\x04spec\x18\x05 \x01(\x0b\x32\x17.kaged.api.v1.AgentSpec\x12\x14\n\x0csecret_names\x18\x06 \x03(\t\x12&\n\x07outcome\x18\x07 \x01(\x0b\x32\x15.kaged.api.v1.Outcome\x12\x1e\n\x03run\x18\x08 \x01(\x0b\x32\x11.kaged.api.v1.Run\x12\x10\n\x08restarts\x18\t \x01(\r\x12/\n\x0brestart_due\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nsupervisor\x18\x0b \x01(\t\x12\r\n\x05\x61\x63tor\x18\x0c \x01(\r\x12/\n\x0b\x63reate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tas_of_seq\x18\x0f \x01(\x04\x12\x16\n\x0eopen_approvals\x18\x10 \x03(\t\x12\"\n\x05usage\x18\x11 \x01(\x0b\x32\x13.kaged.api.v1.Usage\x12$\n\x06health\x18\x12 \x01(\x0b\x32\x14.kaged.api.v1.Health\"[\n\x07Outcome\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\x12\x11\n\texit_code\x18\x03 \x01(\x05\x12\x0e\n\x06signal\x18\x04 \x01(\r\x12\r\n\x05limit\x18\x05 \x01(\t\"\xb6\x02\n\x03Run\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\r\x12\r\n\x05phase\x18\x03 \x01(\t\x12\x0b\n\x03pid\x18\x04 \x01(\r\x12.\n\nstart_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x65nd_kind\x18\x07 \x01(\t\x12\x11\n\texit_code\x18\x08 \x01(\x05\x12\x0e\n\x06signal\x18\t \x01(\r\x12\x14\n\x0cstdout_bytes\x18\n \x01(\x04\x12\x14\n\x0cstderr_bytes\x18\x0b \x01(\x04\x12\x11\n\tsurvivors\x18\x0c \x01(\r\x12\r\n\x05\x63pu_s\x18\r \x01(\x01\x12\x15\n\rmax_rss_bytes\x18\x0e \x01(\x04\"r\n\x05Usage\x12\r\n\x05turns\x18\x01 \x01(\r\x12\x14\n\x0cinput_tokens\x18\x02 \x01(\x04\x12\x15\n\routput_tokens\x18\x03 \x01(\x04\x12\x15\n\rcost_microusd\x18\x04 \x01(\x04\x12\x16\n\x0enative_session\x18\x05 \x01(\t\"\xcc\x01\n\x06Health\x12\x0c\n\x04\x63pus\x18\x01 \x01(\x01\x12\x11\n\trss_bytes\x18\x02 \x01(\x04\x12\x11\n\tprocesses\x18\x03 \x01(\r\x12,\n\x08up_since\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0blast_output\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bsample_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"e\n\x11SpawnAgentRequest\x12%\n\x04spec\x18\x01 \x01(\x0b\x32\x17.kaged.api.v1.AgentSpec\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"8\n\x12SpawnAgentResponse\x12\"\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x13.kaged.api.v1.Agent\"\x8c\x01\n\x0fGetAgentRequest\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x0e\n\x06\x61t_seq\x18\x02 \x01(\x04\x12+\n\x07\x61t_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tread_mask\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"6\n\x10GetAgentResponse\x12\"\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x13.kaged.api.v1.Agent\"\x9d\x01\n\x11ListAgentsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x03 \x01(\t\x12\x12\n\nshow_ended\x18\x04 \x01(\x08\x12\x0e\n\x06\x61t_seq\x18\x05 \x01(\x04\x12-\n\tread_mask\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"e\n\x12ListAgentsResponse\x12#\n\x06\x61gents\x18\x01 \x03(\x0b\x32\x13.kaged.api.v1.Agent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x11\n\tas_of_seq\x18\x03 \x01(\x04\"$\n\x12WatchAgentsRequest\x12\x0e\n\x06\x66ilter\x18\x01 \x01(\t\"o\n\x13WatchAgentsResponse\x12$\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x13.kaged.api.v1.AgentH\x00\x12\x0e\n\x04gone\x18\x02 \x01(\tH\x00\x12\x17\n\rcaught_up_seq\x18\x03 \x01(\x04H\x00\x42\t\n\x07message\"u\n\x10StopAgentRequest\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x14\n\x07grace_s\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x0e\n\x06signal\x18\x04 \x01(\t\x12\x0c\n\x04note\x18\x05 \x01(\tB\n\n\x08_grace_s\"7\n\x11StopAgentResponse\x12\"\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x13.kaged.api.v1.Agent\"[\n\x12SignalAgentRequest\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0e\n\x06signal\x18\x03 \x01(\t\x12\x12\n\nwhole_tree\x18\x04 \x01(\x08\"9\n\x13SignalAgentResponse\x12\"\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x13.kaged.api.v1.Agent\"Z\n\x13RestartAgentRequest\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x14\n\x07grace_s\x18\x03 \x01(\x01H\x00\x88\x01\x01\x42\n\n\x08_grace_s\":\n\x14RestartAgentResponse\x12\"\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x13.kaged.api.v1.Agent\"7\n\x12RemoveAgentRequest\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"9\n\x13RemoveAgentResponse\x12\"\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x13.kaged.api.v1.Agent\"a\n\x10SendInputRequest\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\x12\x0b\n\x03\x65of\x18\x04 \x01(\x08\x12\x0f\n\x07message\x18\x05 \x01(\t\"0\n\x11SendInputResponse\x12\x0e\n\x06offset\x18\x01 \x01(\x04\x12\x0b\n\x03seq\x18\x02 \x01(\x04\"d\n\x15ResizeTerminalRequest\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12(\n\x04size\x18\x03 \x01(\x0b\x32\x1a.kaged.api.v1.TerminalSize\"\x18\n\x16ResizeTerminalResponse\"\xde\x01\n\x11StreamLogsRequest\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x0b\n\x03run\x18\x02 \x01(\t\x12,\n\x07\x63hannel\x18\x03 \x01(\x0e\x32\x1b.kaged.api.v1.OutputChannel\x12\x13\n\x0b\x66rom_offset\x18\x04 \x01(\x04\x12\x17\n\ntail_lines\x18\x05 \x01(\rH\x00\x88\x01\x01\x12\x0e\n\x06\x66ollow\x18\x06 \x01(\x08\x12\x0b\n\x03raw\x18\x07 \x01(\x08\x12\x11\n\tafter_seq\x18\x08 \x01(\x04\x12\x12\n\nskip_lines\x18\t \x01(\rB\r\n\x0b_tail_lines\"a\n\x12StreamLogsResponse\x12$\n\x05lines\x18\x01 \x03(\x0b\x32\x15.kaged.api.v1.LogLine\x12\x11\n\tafter_seq\x18\x02 \x01(\x04\x12\x12\n\nskip_lines\x18\x03 \x01(\r\"\xaa\x01\n\x07LogLine\x12\x0b\n\x03run\x18\x01 \x01(\t\x12,\n\x07\x63hannel\x18\x02 \x01(\x0e\x32\x1b.kaged.api.v1.OutputChannel\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\x12\x0e\n\x06offset\x18\x04 \x01(\x04\x12(\n\x04time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07partial\x18\x06 \x01(\x08\x12\x0b\n\x03seq\x18\x07 \x01(\x04\"K\n\x10WaitAgentRequest\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12(\n\x06states\x18\x02 \x03(\x0e\x32\x18.kaged.api.v1.AgentState\"7\n\x11WaitAgentResponse\x12\"\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x13.kaged.api.v1.Agent*\xa7\x02\n\nAgentState\x12\x1b\n\x17\x41GENT_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x41GENT_STATE_PENDING\x10\x01\x12\x18\n\x14\x41GENT_STATE_STARTING\x10\x02\x12\x17\n\x13\x41GENT_STATE_RUNNING\x10\x03\x12\x17\n\x13\x41GENT_STATE_WAITING\x10\x04\x12\x16\n\x12\x41GENT_STATE_PAUSED\x10\x05\x12\x18\n\x14\x41GENT_STATE_STOPPING\x10\x06\x12\x19\n\x15\x41GENT_STATE_SUCCEEDED\x10\x07\x12\x16\n\x12\x41GENT_STATE_FAILED\x10\x08\x12\x19\n\x15\x41GENT_STATE_CANCELLED\x10\t\x12\x17\n\x13\x41GENT_STATE_STOPPED\x10\n2\xea\x07\n\x0c\x41gentService\x12O\n\nSpawnAgent\x12\x1f.kaged.api.v1.SpawnAgentRequest\x1a .kaged.api.v1.SpawnAgentResponse\x12I\n\x08GetAgent\x12\x1d.kaged.api.v1.GetAgentRequest\x1a\x1e.kaged.api.v1.GetAgentResponse\x12O\n\nListAgents\x12\x1f.kaged.api.v1.ListAgentsRequest\x1a .kaged.api.v1.ListAgentsResponse\x12T\n\x0bWatchAgents\x12 .kaged.api.v1.WatchAgentsRequest\x1a!.kaged.api.v1.WatchAgentsResponse0\x01\x12L\n\tStopAgent\x12\x1e.kaged.api.v1.StopAgentRequest\x1a\x1f.kaged.api.v1.StopAgentResponse\x12R\n\x0bSignalAgent\x12 .kaged.api.v1.SignalAgentRequest\x1a!.kaged.api.v1.SignalAgentResponse\x12U\n\x0cRestartAgent\x12!.kaged.api.v1.RestartAgentRequest\x1a\".kaged.api.v1.RestartAgentResponse\x12R\n\x0bRemoveAgent\x12 .kaged.api.v1.RemoveAgentRequest\x1a!.kaged.api.v1.RemoveAgentResponse\x12L\n\tSendInput\x12\x1e.kaged.api.v1.SendInputRequest\x1a\x1f.kaged.api.v1.SendInputResponse\x12[\n\x0eResizeTerminal\x12#.kaged.api.v1.ResizeTerminalRequest\x1a$.kaged.api.v1.ResizeTerminalResponse\x12Q\n\nStreamLogs\x12\x1f.kaged.api.v1.StreamLogsRequest\x1a .kaged.api.v1.StreamLogsResponse0\x01\x12L\n\tWaitAgent\x12\x1e.kaged.api.v1.WaitAgentRequest\x1a\x1f.kaged.api.v1.WaitAgentResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'kaged.api.v1.agent_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_AGENTSTATE']._serialized_start=3498
-  _globals['_AGENTSTATE']._serialized_end=3768
-  _globals['_AGENT']._serialized_start=134
-  _globals['_AGENT']._serialized_end=679
-  _globals['_OUTCOME']._serialized_start=681
-  _globals['_OUTCOME']._serialized_end=772
-  _globals['_RUN']._serialized_start=775
-  _globals['_RUN']._serialized_end=1085
-  _globals['_USAGE']._serialized_start=1087
-  _globals['_USAGE']._serialized_end=1201
-  _globals['_HEALTH']._serialized_start=1204
-  _globals['_HEALTH']._serialized_end=1408
-  _globals['_SPAWNAGENTREQUEST']._serialized_start=1410
-  _globals['_SPAWNAGENTREQUEST']._serialized_end=1511
-  _globals['_SPAWNAGENTRESPONSE']._serialized_start=1513
-  _globals['_SPAWNAGENTRESPONSE']._serialized_end=1569
-  _globals['_GETAGENTREQUEST']._serialized_start=1571
-  _globals['_GETAGENTREQUEST']._serialized_end=1664
-  _globals['_GETAGENTRESPONSE']._serialized_start=1666
-  _globals['_GETAGENTRESPONSE']._serialized_end=1720
-  _globals['_LISTAGENTSREQUEST']._serialized_start=1722
-  _globals['_LISTAGENTSREQUEST']._serialized_end=1832
-  _globals['_LISTAGENTSRESPONSE']._serialized_start=1834
-  _globals['_LISTAGENTSRESPONSE']._serialized_end=1935
-  _globals['_WATCHAGENTSREQUEST']._serialized_start=1937
-  _globals['_WATCHAGENTSREQUEST']._serialized_end=1973
-  _globals['_WATCHAGENTSRESPONSE']._serialized_start=1975
-  _globals['_WATCHAGENTSRESPONSE']._serialized_end=2086
-  _globals['_STOPAGENTREQUEST']._serialized_start=2088
-  _globals['_STOPAGENTREQUEST']._serialized_end=2205
-  _globals['_STOPAGENTRESPONSE']._serialized_start=2207
-  _globals['_STOPAGENTRESPONSE']._serialized_end=2262
-  _globals['_SIGNALAGENTREQUEST']._serialized_start=2264
-  _globals['_SIGNALAGENTREQUEST']._serialized_end=2355
-  _globals['_SIGNALAGENTRESPONSE']._serialized_start=2357
-  _globals['_SIGNALAGENTRESPONSE']._serialized_end=2414
-  _globals['_RESTARTAGENTREQUEST']._serialized_start=2416
-  _globals['_RESTARTAGENTREQUEST']._serialized_end=2506
-  _globals['_RESTARTAGENTRESPONSE']._serialized_start=2508
-  _globals['_RESTARTAGENTRESPONSE']._serialized_end=2566
-  _globals['_REMOVEAGENTREQUEST']._serialized_start=2568
-  _globals['_REMOVEAGENTREQUEST']._serialized_end=2623
-  _globals['_REMOVEAGENTRESPONSE']._serialized_start=2625
-  _globals['_REMOVEAGENTRESPONSE']._serialized_end=2682
-  _globals['_SENDINPUTREQUEST']._serialized_start=2684
-  _globals['_SENDINPUTREQUEST']._serialized_end=2764
-  _globals['_SENDINPUTRESPONSE']._serialized_start=2766
-  _globals['_SENDINPUTRESPONSE']._serialized_end=2814
-  _globals['_RESIZETERMINALREQUEST']._serialized_start=2816
-  _globals['_RESIZETERMINALREQUEST']._serialized_end=2916
-  _globals['_RESIZETERMINALRESPONSE']._serialized_start=2918
-  _globals['_RESIZETERMINALRESPONSE']._serialized_end=2942
-  _globals['_STREAMLOGSREQUEST']._serialized_start=2945
-  _globals['_STREAMLOGSREQUEST']._serialized_end=3128
-  _globals['_STREAMLOGSRESPONSE']._serialized_start=3130
-  _globals['_STREAMLOGSRESPONSE']._serialized_end=3188
-  _globals['_LOGLINE']._serialized_start=3191
-  _globals['_LOGLINE']._serialized_end=3361
-  _globals['_WAITAGENTREQUEST']._serialized_start=3363
-  _globals['_WAITAGENTREQUEST']._serialized_end=3438
-  _globals['_WAITAGENTRESPONSE']._serialized_start=3440
-  _globals['_WAITAGENTRESPONSE']._serialized_end=3495
-  _globals['_AGENTSERVICE']._serialized_start=3771
-  _globals['_AGENTSERVICE']._serialized_end=4773
+  _globals['_AGENTSTATE']._serialized_start=3723
+  _globals['_AGENTSTATE']._serialized_end=4018
+  _globals['_AGENT']._serialized_start=168
+  _globals['_AGENT']._serialized_end=713
+  _globals['_OUTCOME']._serialized_start=715
+  _globals['_OUTCOME']._serialized_end=806
+  _globals['_RUN']._serialized_start=809
+  _globals['_RUN']._serialized_end=1119
+  _globals['_USAGE']._serialized_start=1121
+  _globals['_USAGE']._serialized_end=1235
+  _globals['_HEALTH']._serialized_start=1238
+  _globals['_HEALTH']._serialized_end=1442
+  _globals['_SPAWNAGENTREQUEST']._serialized_start=1444
+  _globals['_SPAWNAGENTREQUEST']._serialized_end=1545
+  _globals['_SPAWNAGENTRESPONSE']._serialized_start=1547
+  _globals['_SPAWNAGENTRESPONSE']._serialized_end=1603
+  _globals['_GETAGENTREQUEST']._serialized_start=1606
+  _globals['_GETAGENTREQUEST']._serialized_end=1746
+  _globals['_GETAGENTRESPONSE']._serialized_start=1748
+  _globals['_GETAGENTRESPONSE']._serialized_end=1802
+  _globals['_LISTAGENTSREQUEST']._serialized_start=1805
+  _globals['_LISTAGENTSREQUEST']._serialized_end=1962
+  _globals['_LISTAGENTSRESPONSE']._serialized_start=1964
+  _globals['_LISTAGENTSRESPONSE']._serialized_end=2065
+  _globals['_WATCHAGENTSREQUEST']._serialized_start=2067
+  _globals['_WATCHAGENTSREQUEST']._serialized_end=2103
+  _globals['_WATCHAGENTSRESPONSE']._serialized_start=2105
+  _globals['_WATCHAGENTSRESPONSE']._serialized_end=2216
+  _globals['_STOPAGENTREQUEST']._serialized_start=2218
+  _globals['_STOPAGENTREQUEST']._serialized_end=2335
+  _globals['_STOPAGENTRESPONSE']._serialized_start=2337
+  _globals['_STOPAGENTRESPONSE']._serialized_end=2392
+  _globals['_SIGNALAGENTREQUEST']._serialized_start=2394
+  _globals['_SIGNALAGENTREQUEST']._serialized_end=2485
+  _globals['_SIGNALAGENTRESPONSE']._serialized_start=2487
+  _globals['_SIGNALAGENTRESPONSE']._serialized_end=2544
+  _globals['_RESTARTAGENTREQUEST']._serialized_start=2546
+  _globals['_RESTARTAGENTREQUEST']._serialized_end=2636
+  _globals['_RESTARTAGENTRESPONSE']._serialized_start=2638
+  _globals['_RESTARTAGENTRESPONSE']._serialized_end=2696
+  _globals['_REMOVEAGENTREQUEST']._serialized_start=2698
+  _globals['_REMOVEAGENTREQUEST']._serialized_end=2753
+  _globals['_REMOVEAGENTRESPONSE']._serialized_start=2755
+  _globals['_REMOVEAGENTRESPONSE']._serialized_end=2812
+  _globals['_SENDINPUTREQUEST']._serialized_start=2814
+  _globals['_SENDINPUTREQUEST']._serialized_end=2911
+  _globals['_SENDINPUTRESPONSE']._serialized_start=2913
+  _globals['_SENDINPUTRESPONSE']._serialized_end=2961
+  _globals['_RESIZETERMINALREQUEST']._serialized_start=2963
+  _globals['_RESIZETERMINALREQUEST']._serialized_end=3063
+  _globals['_RESIZETERMINALRESPONSE']._serialized_start=3065
+  _globals['_RESIZETERMINALRESPONSE']._serialized_end=3089
+  _globals['_STREAMLOGSREQUEST']._serialized_start=3092
+  _globals['_STREAMLOGSREQUEST']._serialized_end=3314
+  _globals['_STREAMLOGSRESPONSE']._serialized_start=3316
+  _globals['_STREAMLOGSRESPONSE']._serialized_end=3413
+  _globals['_LOGLINE']._serialized_start=3416
+  _globals['_LOGLINE']._serialized_end=3586
+  _globals['_WAITAGENTREQUEST']._serialized_start=3588
+  _globals['_WAITAGENTREQUEST']._serialized_end=3663
+  _globals['_WAITAGENTRESPONSE']._serialized_start=3665
+  _globals['_WAITAGENTRESPONSE']._serialized_end=3720
+  _globals['_AGENTSERVICE']._serialized_start=4021
+  _globals['_AGENTSERVICE']._serialized_end=5023
 # @@protoc_insertion_point(module_scope)

@@ -1,5 +1,6 @@
 import datetime
 
+from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from kaged.api.v1 import fact_pb2 as _fact_pb2
 from kaged.api.v1 import spec_pb2 as _spec_pb2
@@ -24,6 +25,7 @@ class AgentState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     AGENT_STATE_SUCCEEDED: _ClassVar[AgentState]
     AGENT_STATE_FAILED: _ClassVar[AgentState]
     AGENT_STATE_CANCELLED: _ClassVar[AgentState]
+    AGENT_STATE_STOPPED: _ClassVar[AgentState]
 AGENT_STATE_UNSPECIFIED: AgentState
 AGENT_STATE_PENDING: AgentState
 AGENT_STATE_STARTING: AgentState
@@ -34,6 +36,7 @@ AGENT_STATE_STOPPING: AgentState
 AGENT_STATE_SUCCEEDED: AgentState
 AGENT_STATE_FAILED: AgentState
 AGENT_STATE_CANCELLED: AgentState
+AGENT_STATE_STOPPED: AgentState
 
 class Agent(_message.Message):
     __slots__ = ("id", "name", "state", "waiting_for", "spec", "secret_names", "outcome", "run", "restarts", "restart_due", "supervisor", "actor", "create_time", "update_time", "as_of_seq", "open_approvals", "usage", "health")
@@ -168,14 +171,16 @@ class SpawnAgentResponse(_message.Message):
     def __init__(self, agent: _Optional[_Union[Agent, _Mapping]] = ...) -> None: ...
 
 class GetAgentRequest(_message.Message):
-    __slots__ = ("agent", "at_seq", "at_time")
+    __slots__ = ("agent", "at_seq", "at_time", "read_mask")
     AGENT_FIELD_NUMBER: _ClassVar[int]
     AT_SEQ_FIELD_NUMBER: _ClassVar[int]
     AT_TIME_FIELD_NUMBER: _ClassVar[int]
+    READ_MASK_FIELD_NUMBER: _ClassVar[int]
     agent: str
     at_seq: int
     at_time: _timestamp_pb2.Timestamp
-    def __init__(self, agent: _Optional[str] = ..., at_seq: _Optional[int] = ..., at_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    read_mask: _field_mask_pb2.FieldMask
+    def __init__(self, agent: _Optional[str] = ..., at_seq: _Optional[int] = ..., at_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., read_mask: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ...) -> None: ...
 
 class GetAgentResponse(_message.Message):
     __slots__ = ("agent",)
@@ -184,18 +189,20 @@ class GetAgentResponse(_message.Message):
     def __init__(self, agent: _Optional[_Union[Agent, _Mapping]] = ...) -> None: ...
 
 class ListAgentsRequest(_message.Message):
-    __slots__ = ("page_size", "page_token", "filter", "show_ended", "at_seq")
+    __slots__ = ("page_size", "page_token", "filter", "show_ended", "at_seq", "read_mask")
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     FILTER_FIELD_NUMBER: _ClassVar[int]
     SHOW_ENDED_FIELD_NUMBER: _ClassVar[int]
     AT_SEQ_FIELD_NUMBER: _ClassVar[int]
+    READ_MASK_FIELD_NUMBER: _ClassVar[int]
     page_size: int
     page_token: str
     filter: str
     show_ended: bool
     at_seq: int
-    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., filter: _Optional[str] = ..., show_ended: bool = ..., at_seq: _Optional[int] = ...) -> None: ...
+    read_mask: _field_mask_pb2.FieldMask
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., filter: _Optional[str] = ..., show_ended: bool = ..., at_seq: _Optional[int] = ..., read_mask: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ...) -> None: ...
 
 class ListAgentsResponse(_message.Message):
     __slots__ = ("agents", "next_page_token", "as_of_seq")
@@ -292,16 +299,18 @@ class RemoveAgentResponse(_message.Message):
     def __init__(self, agent: _Optional[_Union[Agent, _Mapping]] = ...) -> None: ...
 
 class SendInputRequest(_message.Message):
-    __slots__ = ("agent", "request_id", "data", "eof")
+    __slots__ = ("agent", "request_id", "data", "eof", "message")
     AGENT_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     DATA_FIELD_NUMBER: _ClassVar[int]
     EOF_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
     agent: str
     request_id: str
     data: bytes
     eof: bool
-    def __init__(self, agent: _Optional[str] = ..., request_id: _Optional[str] = ..., data: _Optional[bytes] = ..., eof: bool = ...) -> None: ...
+    message: str
+    def __init__(self, agent: _Optional[str] = ..., request_id: _Optional[str] = ..., data: _Optional[bytes] = ..., eof: bool = ..., message: _Optional[str] = ...) -> None: ...
 
 class SendInputResponse(_message.Message):
     __slots__ = ("offset", "seq")
@@ -326,7 +335,7 @@ class ResizeTerminalResponse(_message.Message):
     def __init__(self) -> None: ...
 
 class StreamLogsRequest(_message.Message):
-    __slots__ = ("agent", "run", "channel", "from_offset", "tail_lines", "follow", "raw")
+    __slots__ = ("agent", "run", "channel", "from_offset", "tail_lines", "follow", "raw", "after_seq", "skip_lines")
     AGENT_FIELD_NUMBER: _ClassVar[int]
     RUN_FIELD_NUMBER: _ClassVar[int]
     CHANNEL_FIELD_NUMBER: _ClassVar[int]
@@ -334,6 +343,8 @@ class StreamLogsRequest(_message.Message):
     TAIL_LINES_FIELD_NUMBER: _ClassVar[int]
     FOLLOW_FIELD_NUMBER: _ClassVar[int]
     RAW_FIELD_NUMBER: _ClassVar[int]
+    AFTER_SEQ_FIELD_NUMBER: _ClassVar[int]
+    SKIP_LINES_FIELD_NUMBER: _ClassVar[int]
     agent: str
     run: str
     channel: _fact_pb2.OutputChannel
@@ -341,13 +352,19 @@ class StreamLogsRequest(_message.Message):
     tail_lines: int
     follow: bool
     raw: bool
-    def __init__(self, agent: _Optional[str] = ..., run: _Optional[str] = ..., channel: _Optional[_Union[_fact_pb2.OutputChannel, str]] = ..., from_offset: _Optional[int] = ..., tail_lines: _Optional[int] = ..., follow: bool = ..., raw: bool = ...) -> None: ...
+    after_seq: int
+    skip_lines: int
+    def __init__(self, agent: _Optional[str] = ..., run: _Optional[str] = ..., channel: _Optional[_Union[_fact_pb2.OutputChannel, str]] = ..., from_offset: _Optional[int] = ..., tail_lines: _Optional[int] = ..., follow: bool = ..., raw: bool = ..., after_seq: _Optional[int] = ..., skip_lines: _Optional[int] = ...) -> None: ...
 
 class StreamLogsResponse(_message.Message):
-    __slots__ = ("lines",)
+    __slots__ = ("lines", "after_seq", "skip_lines")
     LINES_FIELD_NUMBER: _ClassVar[int]
+    AFTER_SEQ_FIELD_NUMBER: _ClassVar[int]
+    SKIP_LINES_FIELD_NUMBER: _ClassVar[int]
     lines: _containers.RepeatedCompositeFieldContainer[LogLine]
-    def __init__(self, lines: _Optional[_Iterable[_Union[LogLine, _Mapping]]] = ...) -> None: ...
+    after_seq: int
+    skip_lines: int
+    def __init__(self, lines: _Optional[_Iterable[_Union[LogLine, _Mapping]]] = ..., after_seq: _Optional[int] = ..., skip_lines: _Optional[int] = ...) -> None: ...
 
 class LogLine(_message.Message):
     __slots__ = ("run", "channel", "data", "offset", "time", "partial", "seq")

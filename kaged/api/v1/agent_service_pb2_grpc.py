@@ -181,7 +181,7 @@ class AgentServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def WaitAgent(self, request, context):
-        """Wait until it has ended, or for another state.
+        """Wait until nothing of it will run of itself (it has ended, or its tree keeps it stopped), or for another state.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -131,8 +131,10 @@ class GetStatsResponse(_message.Message):
     def __init__(self, status: _Optional[_Union[DaemonStatus, _Mapping]] = ..., events_appended: _Optional[int] = ..., commits: _Optional[int] = ..., bytes_appended: _Optional[int] = ..., output_bytes: _Optional[int] = ..., runs_started: _Optional[int] = ..., rss_bytes: _Optional[int] = ..., cpu_s: _Optional[float] = ..., loop_delay_p99_us: _Optional[int] = ..., store_bytes: _Optional[int] = ..., fell_behind: _Optional[int] = ..., store: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class ReloadRequest(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("request_id",)
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    def __init__(self, request_id: _Optional[str] = ...) -> None: ...
 
 class ReloadResponse(_message.Message):
     __slots__ = ("applied", "needs_restart")
@@ -143,12 +145,14 @@ class ReloadResponse(_message.Message):
     def __init__(self, applied: _Optional[_Iterable[str]] = ..., needs_restart: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ShutdownRequest(_message.Message):
-    __slots__ = ("mode", "timeout_s")
+    __slots__ = ("mode", "timeout_s", "request_id")
     MODE_FIELD_NUMBER: _ClassVar[int]
     TIMEOUT_S_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     mode: ShutdownMode
     timeout_s: float
-    def __init__(self, mode: _Optional[_Union[ShutdownMode, str]] = ..., timeout_s: _Optional[float] = ...) -> None: ...
+    request_id: str
+    def __init__(self, mode: _Optional[_Union[ShutdownMode, str]] = ..., timeout_s: _Optional[float] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class ShutdownResponse(_message.Message):
     __slots__ = ("agents_kept", "agents_stopping")

@@ -18,10 +18,13 @@ OUTPUT_CHANNEL_STDOUT: OutputChannel
 OUTPUT_CHANNEL_STDERR: OutputChannel
 
 class Fact(_message.Message):
-    __slots__ = ("daemon_started", "daemon_stopped", "event_redacted", "agent_spawned", "agent_stop_wanted", "agent_restart_scheduled", "agent_signalled", "agent_ended", "agent_removed", "agent_resized", "run_wanted", "run_started", "run_executed", "run_ended", "run_read", "output_chunk", "output_truncated", "input_accepted", "signal", "approval_requested", "approval_answered", "approval_withdrawn", "supervisor")
+    __slots__ = ("daemon_started", "daemon_stopped", "event_redacted", "daemon_request_noted", "daemon_reloaded", "daemon_stop_wanted", "agent_spawned", "agent_stop_wanted", "agent_restart_scheduled", "agent_signalled", "agent_ended", "agent_removed", "agent_resized", "agent_stopped", "run_wanted", "run_started", "run_executed", "run_ended", "run_read", "output_chunk", "output_truncated", "input_accepted", "signal", "approval_requested", "approval_answered", "approval_withdrawn", "supervisor")
     DAEMON_STARTED_FIELD_NUMBER: _ClassVar[int]
     DAEMON_STOPPED_FIELD_NUMBER: _ClassVar[int]
     EVENT_REDACTED_FIELD_NUMBER: _ClassVar[int]
+    DAEMON_REQUEST_NOTED_FIELD_NUMBER: _ClassVar[int]
+    DAEMON_RELOADED_FIELD_NUMBER: _ClassVar[int]
+    DAEMON_STOP_WANTED_FIELD_NUMBER: _ClassVar[int]
     AGENT_SPAWNED_FIELD_NUMBER: _ClassVar[int]
     AGENT_STOP_WANTED_FIELD_NUMBER: _ClassVar[int]
     AGENT_RESTART_SCHEDULED_FIELD_NUMBER: _ClassVar[int]
@@ -29,6 +32,7 @@ class Fact(_message.Message):
     AGENT_ENDED_FIELD_NUMBER: _ClassVar[int]
     AGENT_REMOVED_FIELD_NUMBER: _ClassVar[int]
     AGENT_RESIZED_FIELD_NUMBER: _ClassVar[int]
+    AGENT_STOPPED_FIELD_NUMBER: _ClassVar[int]
     RUN_WANTED_FIELD_NUMBER: _ClassVar[int]
     RUN_STARTED_FIELD_NUMBER: _ClassVar[int]
     RUN_EXECUTED_FIELD_NUMBER: _ClassVar[int]
@@ -45,6 +49,9 @@ class Fact(_message.Message):
     daemon_started: DaemonStarted
     daemon_stopped: DaemonStopped
     event_redacted: EventRedacted
+    daemon_request_noted: DaemonRequestNoted
+    daemon_reloaded: DaemonReloaded
+    daemon_stop_wanted: DaemonStopWanted
     agent_spawned: AgentSpawned
     agent_stop_wanted: AgentStopWanted
     agent_restart_scheduled: AgentRestartScheduled
@@ -52,6 +59,7 @@ class Fact(_message.Message):
     agent_ended: AgentEnded
     agent_removed: AgentRemoved
     agent_resized: AgentResized
+    agent_stopped: AgentStopped
     run_wanted: RunWanted
     run_started: RunStarted
     run_executed: RunExecuted
@@ -65,7 +73,7 @@ class Fact(_message.Message):
     approval_answered: ApprovalAnswered
     approval_withdrawn: ApprovalWithdrawn
     supervisor: SupervisorFact
-    def __init__(self, daemon_started: _Optional[_Union[DaemonStarted, _Mapping]] = ..., daemon_stopped: _Optional[_Union[DaemonStopped, _Mapping]] = ..., event_redacted: _Optional[_Union[EventRedacted, _Mapping]] = ..., agent_spawned: _Optional[_Union[AgentSpawned, _Mapping]] = ..., agent_stop_wanted: _Optional[_Union[AgentStopWanted, _Mapping]] = ..., agent_restart_scheduled: _Optional[_Union[AgentRestartScheduled, _Mapping]] = ..., agent_signalled: _Optional[_Union[AgentSignalled, _Mapping]] = ..., agent_ended: _Optional[_Union[AgentEnded, _Mapping]] = ..., agent_removed: _Optional[_Union[AgentRemoved, _Mapping]] = ..., agent_resized: _Optional[_Union[AgentResized, _Mapping]] = ..., run_wanted: _Optional[_Union[RunWanted, _Mapping]] = ..., run_started: _Optional[_Union[RunStarted, _Mapping]] = ..., run_executed: _Optional[_Union[RunExecuted, _Mapping]] = ..., run_ended: _Optional[_Union[RunEnded, _Mapping]] = ..., run_read: _Optional[_Union[RunRead, _Mapping]] = ..., output_chunk: _Optional[_Union[OutputChunk, _Mapping]] = ..., output_truncated: _Optional[_Union[OutputTruncated, _Mapping]] = ..., input_accepted: _Optional[_Union[InputAccepted, _Mapping]] = ..., signal: _Optional[_Union[SignalFact, _Mapping]] = ..., approval_requested: _Optional[_Union[ApprovalRequested, _Mapping]] = ..., approval_answered: _Optional[_Union[ApprovalAnswered, _Mapping]] = ..., approval_withdrawn: _Optional[_Union[ApprovalWithdrawn, _Mapping]] = ..., supervisor: _Optional[_Union[SupervisorFact, _Mapping]] = ...) -> None: ...
+    def __init__(self, daemon_started: _Optional[_Union[DaemonStarted, _Mapping]] = ..., daemon_stopped: _Optional[_Union[DaemonStopped, _Mapping]] = ..., event_redacted: _Optional[_Union[EventRedacted, _Mapping]] = ..., daemon_request_noted: _Optional[_Union[DaemonRequestNoted, _Mapping]] = ..., daemon_reloaded: _Optional[_Union[DaemonReloaded, _Mapping]] = ..., daemon_stop_wanted: _Optional[_Union[DaemonStopWanted, _Mapping]] = ..., agent_spawned: _Optional[_Union[AgentSpawned, _Mapping]] = ..., agent_stop_wanted: _Optional[_Union[AgentStopWanted, _Mapping]] = ..., agent_restart_scheduled: _Optional[_Union[AgentRestartScheduled, _Mapping]] = ..., agent_signalled: _Optional[_Union[AgentSignalled, _Mapping]] = ..., agent_ended: _Optional[_Union[AgentEnded, _Mapping]] = ..., agent_removed: _Optional[_Union[AgentRemoved, _Mapping]] = ..., agent_resized: _Optional[_Union[AgentResized, _Mapping]] = ..., agent_stopped: _Optional[_Union[AgentStopped, _Mapping]] = ..., run_wanted: _Optional[_Union[RunWanted, _Mapping]] = ..., run_started: _Optional[_Union[RunStarted, _Mapping]] = ..., run_executed: _Optional[_Union[RunExecuted, _Mapping]] = ..., run_ended: _Optional[_Union[RunEnded, _Mapping]] = ..., run_read: _Optional[_Union[RunRead, _Mapping]] = ..., output_chunk: _Optional[_Union[OutputChunk, _Mapping]] = ..., output_truncated: _Optional[_Union[OutputTruncated, _Mapping]] = ..., input_accepted: _Optional[_Union[InputAccepted, _Mapping]] = ..., signal: _Optional[_Union[SignalFact, _Mapping]] = ..., approval_requested: _Optional[_Union[ApprovalRequested, _Mapping]] = ..., approval_answered: _Optional[_Union[ApprovalAnswered, _Mapping]] = ..., approval_withdrawn: _Optional[_Union[ApprovalWithdrawn, _Mapping]] = ..., supervisor: _Optional[_Union[SupervisorFact, _Mapping]] = ...) -> None: ...
 
 class DaemonStarted(_message.Message):
     __slots__ = ("version", "pid", "boot_id", "adopted", "settled", "after_clean_stop")
@@ -90,6 +98,32 @@ class DaemonStopped(_message.Message):
     agents: str
     reason: str
     def __init__(self, agents: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class DaemonRequestNoted(_message.Message):
+    __slots__ = ("method",)
+    METHOD_FIELD_NUMBER: _ClassVar[int]
+    method: str
+    def __init__(self, method: _Optional[str] = ...) -> None: ...
+
+class DaemonReloaded(_message.Message):
+    __slots__ = ("applied", "needs_restart")
+    APPLIED_FIELD_NUMBER: _ClassVar[int]
+    NEEDS_RESTART_FIELD_NUMBER: _ClassVar[int]
+    applied: _containers.RepeatedScalarFieldContainer[str]
+    needs_restart: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, applied: _Optional[_Iterable[str]] = ..., needs_restart: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class DaemonStopWanted(_message.Message):
+    __slots__ = ("agents", "timeout_s", "agents_kept", "agents_stopping")
+    AGENTS_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_S_FIELD_NUMBER: _ClassVar[int]
+    AGENTS_KEPT_FIELD_NUMBER: _ClassVar[int]
+    AGENTS_STOPPING_FIELD_NUMBER: _ClassVar[int]
+    agents: str
+    timeout_s: float
+    agents_kept: int
+    agents_stopping: int
+    def __init__(self, agents: _Optional[str] = ..., timeout_s: _Optional[float] = ..., agents_kept: _Optional[int] = ..., agents_stopping: _Optional[int] = ...) -> None: ...
 
 class EventRedacted(_message.Message):
     __slots__ = ("first_seq", "last_seq", "bodies", "reason")
@@ -176,6 +210,18 @@ class AgentEnded(_message.Message):
 class AgentRemoved(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
+
+class AgentStopped(_message.Message):
+    __slots__ = ("outcome", "reason", "exit_code", "signal")
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    EXIT_CODE_FIELD_NUMBER: _ClassVar[int]
+    SIGNAL_FIELD_NUMBER: _ClassVar[int]
+    outcome: str
+    reason: str
+    exit_code: int
+    signal: int
+    def __init__(self, outcome: _Optional[str] = ..., reason: _Optional[str] = ..., exit_code: _Optional[int] = ..., signal: _Optional[int] = ...) -> None: ...
 
 class AgentResized(_message.Message):
     __slots__ = ("run", "rows", "columns", "order", "offset", "length")

@@ -26,17 +26,17 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from kaged.api.v1 import spec_pb2 as kaged_dot_api_dot_v1_dot_spec__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%kaged/api/v1/supervisor_service.proto\x12\x0ckaged.api.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17kaged/api/v1/spec.proto\"\xd0\x01\n\x0eSupervisorSpec\x12(\n\x08strategy\x18\x01 \x01(\x0e\x32\x16.kaged.api.v1.Strategy\x12\x16\n\tintensity\x18\x02 \x01(\rH\x00\x88\x01\x01\x12\x10\n\x08period_s\x18\x03 \x01(\x01\x12\x31\n\rauto_shutdown\x18\x04 \x01(\x0e\x32\x1a.kaged.api.v1.AutoShutdown\x12)\n\x08\x63hildren\x18\x05 \x03(\x0b\x32\x17.kaged.api.v1.ChildSpecB\x0c\n\n_intensity\"\x88\x02\n\tChildSpec\x12\n\n\x02id\x18\x01 \x01(\t\x12*\n\x07restart\x18\x02 \x01(\x0e\x32\x19.kaged.api.v1.RestartType\x12\x10\n\x06\x62rutal\x18\x03 \x01(\x08H\x00\x12\x15\n\x0bshutdown_ms\x18\x04 \x01(\rH\x00\x12\x12\n\x08infinity\x18\x05 \x01(\x08H\x00\x12\x13\n\x0bsignificant\x18\x06 \x01(\x08\x12(\n\x05\x61gent\x18\x07 \x01(\x0b\x32\x17.kaged.api.v1.AgentSpecH\x01\x12\x32\n\nsupervisor\x18\x08 \x01(\x0b\x32\x1c.kaged.api.v1.SupervisorSpecH\x01\x42\n\n\x08shutdownB\x07\n\x05\x63hild\"w\n\x10\x41pplyTreeRequest\x12\x0c\n\x04tree\x18\x01 \x01(\t\x12*\n\x04spec\x18\x02 \x01(\x0b\x32\x1c.kaged.api.v1.SupervisorSpec\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"t\n\x11\x41pplyTreeResponse\x12 \n\x04tree\x18\x01 \x01(\x0b\x32\x12.kaged.api.v1.Tree\x12\r\n\x05\x61\x64\x64\x65\x64\x18\x02 \x03(\t\x12\x0f\n\x07\x63hanged\x18\x03 \x03(\t\x12\x0f\n\x07removed\x18\x04 \x03(\t\x12\x0c\n\x04kept\x18\x05 \x03(\t\"l\n\x04Tree\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05phase\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12$\n\x04root\x18\x04 \x01(\x0b\x32\x16.kaged.api.v1.TreeNode\x12\x11\n\tas_of_seq\x18\x05 \x01(\x04\"\xc5\x02\n\x08TreeNode\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\r\n\x05phase\x18\x04 \x01(\t\x12\r\n\x05\x61gent\x18\x05 \x01(\t\x12*\n\x07restart\x18\x06 \x01(\x0e\x32\x19.kaged.api.v1.RestartType\x12\x13\n\x0bsignificant\x18\x07 \x01(\x08\x12(\n\x08strategy\x18\x08 \x01(\x0e\x32\x16.kaged.api.v1.Strategy\x12\x1a\n\x12restarts_in_window\x18\t \x01(\r\x12\x11\n\tintensity\x18\n \x01(\r\x12/\n\x0brestart_due\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\x08\x63hildren\x18\x0c \x03(\x0b\x32\x16.kaged.api.v1.TreeNode\".\n\x0eGetTreeRequest\x12\x0c\n\x04tree\x18\x01 \x01(\t\x12\x0e\n\x06\x61t_seq\x18\x02 \x01(\x04\"_\n\x0fGetTreeResponse\x12 \n\x04tree\x18\x01 \x01(\x0b\x32\x12.kaged.api.v1.Tree\x12*\n\x04spec\x18\x02 \x01(\x0b\x32\x1c.kaged.api.v1.SupervisorSpec\"9\n\x10ListTreesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"O\n\x11ListTreesResponse\x12!\n\x05trees\x18\x01 \x03(\x0b\x32\x12.kaged.api.v1.Tree\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"3\n\x0fStopTreeRequest\x12\x0c\n\x04tree\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"4\n\x10StopTreeResponse\x12 \n\x04tree\x18\x01 \x01(\x0b\x32\x12.kaged.api.v1.Tree\"E\n\x13RestartChildRequest\x12\x0c\n\x04tree\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"8\n\x14RestartChildResponse\x12 \n\x04tree\x18\x01 \x01(\x0b\x32\x12.kaged.api.v1.Tree\"G\n\x15TerminateChildRequest\x12\x0c\n\x04tree\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\":\n\x16TerminateChildResponse\x12 \n\x04tree\x18\x01 \x01(\x0b\x32\x12.kaged.api.v1.Tree\"D\n\x12\x44\x65leteChildRequest\x12\x0c\n\x04tree\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"7\n\x13\x44\x65leteChildResponse\x12 \n\x04tree\x18\x01 \x01(\x0b\x32\x12.kaged.api.v1.Tree*s\n\x08Strategy\x12\x18\n\x14STRATEGY_UNSPECIFIED\x10\x00\x12\x18\n\x14STRATEGY_ONE_FOR_ONE\x10\x01\x12\x18\n\x14STRATEGY_ONE_FOR_ALL\x10\x02\x12\x19\n\x15STRATEGY_REST_FOR_ONE\x10\x03*\x8c\x01\n\x0c\x41utoShutdown\x12\x1d\n\x19\x41UTO_SHUTDOWN_UNSPECIFIED\x10\x00\x12\x17\n\x13\x41UTO_SHUTDOWN_NEVER\x10\x01\x12!\n\x1d\x41UTO_SHUTDOWN_ANY_SIGNIFICANT\x10\x02\x12!\n\x1d\x41UTO_SHUTDOWN_ALL_SIGNIFICANT\x10\x03\x32\xca\x04\n\x11SupervisorService\x12L\n\tApplyTree\x12\x1e.kaged.api.v1.ApplyTreeRequest\x1a\x1f.kaged.api.v1.ApplyTreeResponse\x12\x46\n\x07GetTree\x12\x1c.kaged.api.v1.GetTreeRequest\x1a\x1d.kaged.api.v1.GetTreeResponse\x12L\n\tListTrees\x12\x1e.kaged.api.v1.ListTreesRequest\x1a\x1f.kaged.api.v1.ListTreesResponse\x12I\n\x08StopTree\x12\x1d.kaged.api.v1.StopTreeRequest\x1a\x1e.kaged.api.v1.StopTreeResponse\x12U\n\x0cRestartChild\x12!.kaged.api.v1.RestartChildRequest\x1a\".kaged.api.v1.RestartChildResponse\x12[\n\x0eTerminateChild\x12#.kaged.api.v1.TerminateChildRequest\x1a$.kaged.api.v1.TerminateChildResponse\x12R\n\x0b\x44\x65leteChild\x12 .kaged.api.v1.DeleteChildRequest\x1a!.kaged.api.v1.DeleteChildResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%kaged/api/v1/supervisor_service.proto\x12\x0ckaged.api.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17kaged/api/v1/spec.proto\"\xd0\x01\n\x0eSupervisorSpec\x12(\n\x08strategy\x18\x01 \x01(\x0e\x32\x16.kaged.api.v1.Strategy\x12\x16\n\tintensity\x18\x02 \x01(\rH\x00\x88\x01\x01\x12\x10\n\x08period_s\x18\x03 \x01(\x01\x12\x31\n\rauto_shutdown\x18\x04 \x01(\x0e\x32\x1a.kaged.api.v1.AutoShutdown\x12)\n\x08\x63hildren\x18\x05 \x03(\x0b\x32\x17.kaged.api.v1.ChildSpecB\x0c\n\n_intensity\"\x88\x02\n\tChildSpec\x12\n\n\x02id\x18\x01 \x01(\t\x12*\n\x07restart\x18\x02 \x01(\x0e\x32\x19.kaged.api.v1.RestartType\x12\x10\n\x06\x62rutal\x18\x03 \x01(\x08H\x00\x12\x15\n\x0bshutdown_ms\x18\x04 \x01(\rH\x00\x12\x12\n\x08infinity\x18\x05 \x01(\x08H\x00\x12\x13\n\x0bsignificant\x18\x06 \x01(\x08\x12(\n\x05\x61gent\x18\x07 \x01(\x0b\x32\x17.kaged.api.v1.AgentSpecH\x01\x12\x32\n\nsupervisor\x18\x08 \x01(\x0b\x32\x1c.kaged.api.v1.SupervisorSpecH\x01\x42\n\n\x08shutdownB\x07\n\x05\x63hild\"w\n\x10\x41pplyTreeRequest\x12\x0c\n\x04tree\x18\x01 \x01(\t\x12*\n\x04spec\x18\x02 \x01(\x0b\x32\x1c.kaged.api.v1.SupervisorSpec\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"t\n\x11\x41pplyTreeResponse\x12 \n\x04tree\x18\x01 \x01(\x0b\x32\x12.kaged.api.v1.Tree\x12\r\n\x05\x61\x64\x64\x65\x64\x18\x02 \x03(\t\x12\x0f\n\x07\x63hanged\x18\x03 \x03(\t\x12\x0f\n\x07removed\x18\x04 \x03(\t\x12\x0c\n\x04kept\x18\x05 \x03(\t\"l\n\x04Tree\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05phase\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12$\n\x04root\x18\x04 \x01(\x0b\x32\x16.kaged.api.v1.TreeNode\x12\x11\n\tas_of_seq\x18\x05 \x01(\x04\"\xc5\x02\n\x08TreeNode\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\r\n\x05phase\x18\x04 \x01(\t\x12\r\n\x05\x61gent\x18\x05 \x01(\t\x12*\n\x07restart\x18\x06 \x01(\x0e\x32\x19.kaged.api.v1.RestartType\x12\x13\n\x0bsignificant\x18\x07 \x01(\x08\x12(\n\x08strategy\x18\x08 \x01(\x0e\x32\x16.kaged.api.v1.Strategy\x12\x1a\n\x12restarts_in_window\x18\t \x01(\r\x12\x11\n\tintensity\x18\n \x01(\r\x12/\n\x0brestart_due\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\x08\x63hildren\x18\x0c \x03(\x0b\x32\x16.kaged.api.v1.TreeNode\".\n\x0eGetTreeRequest\x12\x0c\n\x04tree\x18\x01 \x01(\t\x12\x0e\n\x06\x61t_seq\x18\x02 \x01(\x04\"_\n\x0fGetTreeResponse\x12 \n\x04tree\x18\x01 \x01(\x0b\x32\x12.kaged.api.v1.Tree\x12*\n\x04spec\x18\x02 \x01(\x0b\x32\x1c.kaged.api.v1.SupervisorSpec\"M\n\x10ListTreesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x12\n\nshow_ended\x18\x03 \x01(\x08\"O\n\x11ListTreesResponse\x12!\n\x05trees\x18\x01 \x03(\x0b\x32\x12.kaged.api.v1.Tree\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"3\n\x0fStopTreeRequest\x12\x0c\n\x04tree\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"4\n\x10StopTreeResponse\x12 \n\x04tree\x18\x01 \x01(\x0b\x32\x12.kaged.api.v1.Tree\"D\n\x11\x44\x65leteTreeRequest\x12\x0c\n\x04tree\x18\x01 \x01(\t\x12\r\n\x05\x66orce\x18\x02 \x01(\x08\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"6\n\x12\x44\x65leteTreeResponse\x12 \n\x04tree\x18\x01 \x01(\x0b\x32\x12.kaged.api.v1.Tree\"E\n\x13RestartChildRequest\x12\x0c\n\x04tree\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"8\n\x14RestartChildResponse\x12 \n\x04tree\x18\x01 \x01(\x0b\x32\x12.kaged.api.v1.Tree\"G\n\x15TerminateChildRequest\x12\x0c\n\x04tree\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\":\n\x16TerminateChildResponse\x12 \n\x04tree\x18\x01 \x01(\x0b\x32\x12.kaged.api.v1.Tree\"D\n\x12\x44\x65leteChildRequest\x12\x0c\n\x04tree\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"7\n\x13\x44\x65leteChildResponse\x12 \n\x04tree\x18\x01 \x01(\x0b\x32\x12.kaged.api.v1.Tree*s\n\x08Strategy\x12\x18\n\x14STRATEGY_UNSPECIFIED\x10\x00\x12\x18\n\x14STRATEGY_ONE_FOR_ONE\x10\x01\x12\x18\n\x14STRATEGY_ONE_FOR_ALL\x10\x02\x12\x19\n\x15STRATEGY_REST_FOR_ONE\x10\x03*\x8c\x01\n\x0c\x41utoShutdown\x12\x1d\n\x19\x41UTO_SHUTDOWN_UNSPECIFIED\x10\x00\x12\x17\n\x13\x41UTO_SHUTDOWN_NEVER\x10\x01\x12!\n\x1d\x41UTO_SHUTDOWN_ANY_SIGNIFICANT\x10\x02\x12!\n\x1d\x41UTO_SHUTDOWN_ALL_SIGNIFICANT\x10\x03\x32\x9b\x05\n\x11SupervisorService\x12L\n\tApplyTree\x12\x1e.kaged.api.v1.ApplyTreeRequest\x1a\x1f.kaged.api.v1.ApplyTreeResponse\x12\x46\n\x07GetTree\x12\x1c.kaged.api.v1.GetTreeRequest\x1a\x1d.kaged.api.v1.GetTreeResponse\x12L\n\tListTrees\x12\x1e.kaged.api.v1.ListTreesRequest\x1a\x1f.kaged.api.v1.ListTreesResponse\x12I\n\x08StopTree\x12\x1d.kaged.api.v1.StopTreeRequest\x1a\x1e.kaged.api.v1.StopTreeResponse\x12O\n\nDeleteTree\x12\x1f.kaged.api.v1.DeleteTreeRequest\x1a .kaged.api.v1.DeleteTreeResponse\x12U\n\x0cRestartChild\x12!.kaged.api.v1.RestartChildRequest\x1a\".kaged.api.v1.RestartChildResponse\x12[\n\x0eTerminateChild\x12#.kaged.api.v1.TerminateChildRequest\x1a$.kaged.api.v1.TerminateChildResponse\x12R\n\x0b\x44\x65leteChild\x12 .kaged.api.v1.DeleteChildRequest\x1a!.kaged.api.v1.DeleteChildResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'kaged.api.v1.supervisor_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_STRATEGY']._serialized_start=2049
-  _globals['_STRATEGY']._serialized_end=2164
-  _globals['_AUTOSHUTDOWN']._serialized_start=2167
-  _globals['_AUTOSHUTDOWN']._serialized_end=2307
+  _globals['_STRATEGY']._serialized_start=2195
+  _globals['_STRATEGY']._serialized_end=2310
+  _globals['_AUTOSHUTDOWN']._serialized_start=2313
+  _globals['_AUTOSHUTDOWN']._serialized_end=2453
   _globals['_SUPERVISORSPEC']._serialized_start=114
   _globals['_SUPERVISORSPEC']._serialized_end=322
   _globals['_CHILDSPEC']._serialized_start=325
@@ -54,25 +54,29 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETTREERESPONSE']._serialized_start=1316
   _globals['_GETTREERESPONSE']._serialized_end=1411
   _globals['_LISTTREESREQUEST']._serialized_start=1413
-  _globals['_LISTTREESREQUEST']._serialized_end=1470
-  _globals['_LISTTREESRESPONSE']._serialized_start=1472
-  _globals['_LISTTREESRESPONSE']._serialized_end=1551
-  _globals['_STOPTREEREQUEST']._serialized_start=1553
-  _globals['_STOPTREEREQUEST']._serialized_end=1604
-  _globals['_STOPTREERESPONSE']._serialized_start=1606
-  _globals['_STOPTREERESPONSE']._serialized_end=1658
-  _globals['_RESTARTCHILDREQUEST']._serialized_start=1660
-  _globals['_RESTARTCHILDREQUEST']._serialized_end=1729
-  _globals['_RESTARTCHILDRESPONSE']._serialized_start=1731
-  _globals['_RESTARTCHILDRESPONSE']._serialized_end=1787
-  _globals['_TERMINATECHILDREQUEST']._serialized_start=1789
-  _globals['_TERMINATECHILDREQUEST']._serialized_end=1860
-  _globals['_TERMINATECHILDRESPONSE']._serialized_start=1862
-  _globals['_TERMINATECHILDRESPONSE']._serialized_end=1920
-  _globals['_DELETECHILDREQUEST']._serialized_start=1922
-  _globals['_DELETECHILDREQUEST']._serialized_end=1990
-  _globals['_DELETECHILDRESPONSE']._serialized_start=1992
-  _globals['_DELETECHILDRESPONSE']._serialized_end=2047
-  _globals['_SUPERVISORSERVICE']._serialized_start=2310
-  _globals['_SUPERVISORSERVICE']._serialized_end=2896
+  _globals['_LISTTREESREQUEST']._serialized_end=1490
+  _globals['_LISTTREESRESPONSE']._serialized_start=1492
+  _globals['_LISTTREESRESPONSE']._serialized_end=1571
+  _globals['_STOPTREEREQUEST']._serialized_start=1573
+  _globals['_STOPTREEREQUEST']._serialized_end=1624
+  _globals['_STOPTREERESPONSE']._serialized_start=1626
+  _globals['_STOPTREERESPONSE']._serialized_end=1678
+  _globals['_DELETETREEREQUEST']._serialized_start=1680
+  _globals['_DELETETREEREQUEST']._serialized_end=1748
+  _globals['_DELETETREERESPONSE']._serialized_start=1750
+  _globals['_DELETETREERESPONSE']._serialized_end=1804
+  _globals['_RESTARTCHILDREQUEST']._serialized_start=1806
+  _globals['_RESTARTCHILDREQUEST']._serialized_end=1875
+  _globals['_RESTARTCHILDRESPONSE']._serialized_start=1877
+  _globals['_RESTARTCHILDRESPONSE']._serialized_end=1933
+  _globals['_TERMINATECHILDREQUEST']._serialized_start=1935
+  _globals['_TERMINATECHILDREQUEST']._serialized_end=2006
+  _globals['_TERMINATECHILDRESPONSE']._serialized_start=2008
+  _globals['_TERMINATECHILDRESPONSE']._serialized_end=2066
+  _globals['_DELETECHILDREQUEST']._serialized_start=2068
+  _globals['_DELETECHILDREQUEST']._serialized_end=2136
+  _globals['_DELETECHILDRESPONSE']._serialized_start=2138
+  _globals['_DELETECHILDRESPONSE']._serialized_end=2193
+  _globals['_SUPERVISORSERVICE']._serialized_start=2456
+  _globals['_SUPERVISORSERVICE']._serialized_end=3123
 # @@protoc_insertion_point(module_scope)

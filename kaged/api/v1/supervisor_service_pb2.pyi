@@ -152,12 +152,14 @@ class GetTreeResponse(_message.Message):
     def __init__(self, tree: _Optional[_Union[Tree, _Mapping]] = ..., spec: _Optional[_Union[SupervisorSpec, _Mapping]] = ...) -> None: ...
 
 class ListTreesRequest(_message.Message):
-    __slots__ = ("page_size", "page_token")
+    __slots__ = ("page_size", "page_token", "show_ended")
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    SHOW_ENDED_FIELD_NUMBER: _ClassVar[int]
     page_size: int
     page_token: str
-    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+    show_ended: bool
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., show_ended: bool = ...) -> None: ...
 
 class ListTreesResponse(_message.Message):
     __slots__ = ("trees", "next_page_token")
@@ -176,6 +178,22 @@ class StopTreeRequest(_message.Message):
     def __init__(self, tree: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class StopTreeResponse(_message.Message):
+    __slots__ = ("tree",)
+    TREE_FIELD_NUMBER: _ClassVar[int]
+    tree: Tree
+    def __init__(self, tree: _Optional[_Union[Tree, _Mapping]] = ...) -> None: ...
+
+class DeleteTreeRequest(_message.Message):
+    __slots__ = ("tree", "force", "request_id")
+    TREE_FIELD_NUMBER: _ClassVar[int]
+    FORCE_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    tree: str
+    force: bool
+    request_id: str
+    def __init__(self, tree: _Optional[str] = ..., force: bool = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class DeleteTreeResponse(_message.Message):
     __slots__ = ("tree",)
     TREE_FIELD_NUMBER: _ClassVar[int]
     tree: Tree

@@ -55,6 +55,11 @@ class SupervisorServiceStub(object):
                 request_serializer=kaged_dot_api_dot_v1_dot_supervisor__service__pb2.StopTreeRequest.SerializeToString,
                 response_deserializer=kaged_dot_api_dot_v1_dot_supervisor__service__pb2.StopTreeResponse.FromString,
                 _registered_method=True)
+        self.DeleteTree = channel.unary_unary(
+                '/kaged.api.v1.SupervisorService/DeleteTree',
+                request_serializer=kaged_dot_api_dot_v1_dot_supervisor__service__pb2.DeleteTreeRequest.SerializeToString,
+                response_deserializer=kaged_dot_api_dot_v1_dot_supervisor__service__pb2.DeleteTreeResponse.FromString,
+                _registered_method=True)
         self.RestartChild = channel.unary_unary(
                 '/kaged.api.v1.SupervisorService/RestartChild',
                 request_serializer=kaged_dot_api_dot_v1_dot_supervisor__service__pb2.RestartChildRequest.SerializeToString,
@@ -91,14 +96,21 @@ class SupervisorServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListTrees(self, request, context):
-        """All trees.
+        """One page of trees, by name.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def StopTree(self, request, context):
-        """Stop all children in reverse order and end the tree.
+        """Stop all children in reverse order and end the tree. It stays in the lists as ended, and ApplyTree starts it anew.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteTree(self, request, context):
+        """Take an ended tree out of the lists; with `force`, stop it first. Its history stays.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -147,6 +159,11 @@ def add_SupervisorServiceServicer_to_server(servicer, server):
                     servicer.StopTree,
                     request_deserializer=kaged_dot_api_dot_v1_dot_supervisor__service__pb2.StopTreeRequest.FromString,
                     response_serializer=kaged_dot_api_dot_v1_dot_supervisor__service__pb2.StopTreeResponse.SerializeToString,
+            ),
+            'DeleteTree': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteTree,
+                    request_deserializer=kaged_dot_api_dot_v1_dot_supervisor__service__pb2.DeleteTreeRequest.FromString,
+                    response_serializer=kaged_dot_api_dot_v1_dot_supervisor__service__pb2.DeleteTreeResponse.SerializeToString,
             ),
             'RestartChild': grpc.unary_unary_rpc_method_handler(
                     servicer.RestartChild,
@@ -273,6 +290,33 @@ class SupervisorService(object):
             '/kaged.api.v1.SupervisorService/StopTree',
             kaged_dot_api_dot_v1_dot_supervisor__service__pb2.StopTreeRequest.SerializeToString,
             kaged_dot_api_dot_v1_dot_supervisor__service__pb2.StopTreeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteTree(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kaged.api.v1.SupervisorService/DeleteTree',
+            kaged_dot_api_dot_v1_dot_supervisor__service__pb2.DeleteTreeRequest.SerializeToString,
+            kaged_dot_api_dot_v1_dot_supervisor__service__pb2.DeleteTreeResponse.FromString,
             options,
             channel_credentials,
             insecure,

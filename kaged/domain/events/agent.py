@@ -97,6 +97,21 @@ class Ended:
 
 
 @frozen
+class Stopped:
+    """A child of a tree came to rest: it keeps its place, and nothing starts it unless somebody asks.
+
+    How its last run ended, in the words of `Ended`.
+    """
+
+    type_name: ClassVar[str] = "agent.stopped"
+
+    outcome: Literal["succeeded", "failed", "cancelled"]
+    reason: str
+    exit_code: int
+    signal: int
+
+
+@frozen
 class Removed:
     """The agent was taken out of the lists."""
 
@@ -246,6 +261,7 @@ AgentEvent: TypeAlias = (
     | Signalled
     | Resized
     | Ended
+    | Stopped
     | Removed
     | RunWanted
     | RunStarted
@@ -352,6 +368,37 @@ class Redacted:
     reason: Literal["requested", "retention"]
 
 
-DaemonEvent: TypeAlias = DaemonStarted | DaemonStopped | Redacted
+@frozen
+class RequestNoted:
+    """A request with an id changed nothing: remembered, so that a repeat does not act on what came after."""
+
+    type_name: ClassVar[str] = "daemon.request_noted"
+
+    method: str
+
+
+@frozen
+class Reloaded:
+    """The configuration was read again: keys that were taken over, keys that need a restart."""
+
+    type_name: ClassVar[str] = "daemon.reloaded"
+
+    applied: tuple[str, ...]
+    needs_restart: tuple[str, ...]
+
+
+@frozen
+class DaemonStopWanted:
+    """Somebody asked the daemon to stop; so many agents go on, so many are to be stopped."""
+
+    type_name: ClassVar[str] = "daemon.stop_wanted"
+
+    agents: Literal["keep", "stop"]
+    timeout_s: float
+    agents_kept: int
+    agents_stopping: int
+
+
+DaemonEvent: TypeAlias = DaemonStarted | DaemonStopped | Redacted | RequestNoted | Reloaded | DaemonStopWanted
 
 Labels: TypeAlias = Mapping[str, str]

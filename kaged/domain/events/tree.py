@@ -43,6 +43,20 @@ class Asked(TreeEvent):
 
 
 @frozen
+class DeleteWanted(TreeEvent):
+    """Somebody asked to delete the tree while it had not ended: it goes as soon as it has."""
+
+    type_name: ClassVar[str] = "supervisor.delete_wanted"
+
+
+@frozen
+class Deleted(TreeEvent):
+    """The tree is gone: nothing of it is left but its history."""
+
+    type_name: ClassVar[str] = "supervisor.deleted"
+
+
+@frozen
 class PlanBegun(TreeEvent):
     """The supervisor at `path` begins to stop and then start children, one at a time.
 
@@ -196,6 +210,8 @@ class Ended(TreeEvent):
 Event: TypeAlias = (
     Applied
     | Asked
+    | DeleteWanted
+    | Deleted
     | PlanBegun
     | Respecified
     | ChildStartWanted

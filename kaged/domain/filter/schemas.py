@@ -16,6 +16,7 @@ AGENT_STATES = (
     "succeeded",
     "failed",
     "cancelled",
+    "stopped",
 )
 
 EVENTS = schema(

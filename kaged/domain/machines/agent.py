@@ -3,6 +3,7 @@
     starting --executed--> running --ended--> backoff --due--> starting
         |                     |                  |
         +------- stop --------+-----> stopping --+--ended--> ended   (removed: gone from the lists)
+    a child of a tree: idle until its tree starts it; stopped when its tree keeps its place and does not
 
 `decide_*` may refuse; `apply` may not, its event has already happened. Everything needed to go on after a crash of
 the daemon is in the state: the run that should be there, the wish to stop it, how far orders and input have come,
@@ -35,6 +36,7 @@ from kaged.domain.events.agent import (
     Signalled,
     Spawned,
     StopCause,
+    Stopped,
     StopWanted,
 )
 from kaged.domain.frozen import frozen
@@ -42,7 +44,7 @@ from kaged.domain.orders import Order, ResizeOrder, SignalOrder, StopOrder, orde
 from kaged.domain.quantities import format_signal
 from kaged.domain.spec import AgentSpec
 
-Phase = Literal["starting", "running", "backoff", "stopping", "idle", "ended"]
+Phase = Literal["starting", "running", "backoff", "stopping", "idle", "stopped", "ended"]
 Outcome = Literal["", "succeeded", "failed", "cancelled"]
 _RETRIES: Final = 5  # starts in a row that never reached the program, before that counts as a failure
 
@@ -87,7 +89,7 @@ class Usage:
 
 @frozen
 class AgentState:
-    """One agent. Times are microseconds since 1970 UTC."""
+    """One agent. Times are microseconds since 1970 UTC. `ended`: how it ended or, when stopped, came to rest."""
 
     id: str
     number: int
@@ -126,7 +128,7 @@ class AgentState:
                 return "pending"
             case "running":
                 return "waiting" if self.approvals else "running"
-            case "starting" | "stopping":
+            case "starting" | "stopping" | "stopped":
                 return self.phase
             case _:
                 assert_never(self.phase)
@@ -287,7 +289,7 @@ def decide_input(state: AgentState, data: bytes, *, eof: bool) -> tuple[AgentEve
 def decide_remove(state: AgentState) -> tuple[AgentEvent, ...]:
     """Take it out of the lists."""
     if state.phase != "ended":
-        raise AgentNotEnded(state)
+        raise AgentSupervised(state, "delete") if state.supervisor else AgentNotEnded(state)
     return () if state.removed else (Removed(),)
 
 
@@ -372,13 +374,26 @@ def _restart(
     return (scheduled, RunWanted(run=next_run, attempt=_next_attempt(before), cause="restart", ordinal=0))
 
 
-def decide_retired(
-    state: AgentState, *, outcome: Literal["succeeded", "failed", "cancelled"]
-) -> tuple[AgentEvent, ...]:
-    """Its tree does not need it any more."""
+def decide_retired(state: AgentState) -> tuple[AgentEvent, ...]:
+    """Its tree has no place for it any more."""
     if state.phase == "ended" or state.live_run is not None:
         return ()
-    return (_ended(state, outcome, "supervisor"),)
+    return (_ended(state, _came_to(state), "supervisor"),)
+
+
+def decide_rest(state: AgentState) -> tuple[AgentEvent, ...]:
+    """Its tree keeps its place and does not start it of itself."""
+    if state.phase != "idle" or not state.supervisor:
+        return ()
+    end, outcome = state.run.end if state.run is not None else None, _came_to(state)
+    reason = _why(end) if end is not None and outcome != "cancelled" else "stopped"
+    exit_code, signal = (end.exit_code, end.signal) if end is not None else (-1, 0)
+    return (Stopped(outcome=outcome, reason=reason, exit_code=exit_code, signal=signal),)
+
+
+def _came_to(state: AgentState) -> Literal["succeeded", "failed", "cancelled"]:
+    how = state.run.end.how if state.run is not None and state.run.end is not None else "shutdown"
+    return "succeeded" if how == "normal" else "failed" if how == "abnormal" else "cancelled"
 
 
 def _ended(
@@ -460,7 +475,7 @@ def apply(state: AgentState, event: AgentEvent, at_us: int) -> AgentState:
         case StopWanted():
             if event.run:
                 state = _ordered(state, event.order, event.offset + event.length)
-            return replace(state, stop=event, phase="stopping", due_us=0, updated_us=at_us)
+            return replace(state, stop=event, phase="stopping", due_us=0, ended=None, updated_us=at_us)
         case RestartScheduled():
             ended_us = state.run.end.ended_us if state.run is not None and state.run.end is not None else at_us
             policy = state.spec.restart
@@ -477,12 +492,18 @@ def apply(state: AgentState, event: AgentEvent, at_us: int) -> AgentState:
         case ApprovalRequested():
             return replace(state, approvals=(*state.approvals, event.approval), updated_us=at_us)
         case ApprovalAnswered() | ApprovalWithdrawn():
-            rest = tuple(item for item in state.approvals if item != event.approval)
-            return replace(state, approvals=rest, updated_us=at_us)
+            left = tuple(item for item in state.approvals if item != event.approval)
+            return replace(state, approvals=left, updated_us=at_us)
         case SignalHeard():
             return replace(state, usage=_used(state.usage, event))
         case Ended():
             return replace(state, phase="ended", ended=event, stop=None, updated_us=at_us)
+        case Stopped():
+            rest = Ended(
+                outcome=event.outcome, reason=event.reason, exit_code=event.exit_code, signal=event.signal,
+                limit="", note="",
+            )  # fmt: skip
+            return replace(state, phase="stopped", ended=rest, stop=None, updated_us=at_us)
         case Removed():
             return replace(state, removed=True, updated_us=at_us)
         case Spawned():

@@ -47,6 +47,21 @@ class AgentEnded(Precondition):
         super().__init__(f"agent {name} has ended ({word}) and will not get there", hint="restart it", state=word)
 
 
+class AgentStopped(Precondition):
+    """The agent is stopped, its tree does not start it of itself, and so it will not reach the state waited for."""
+
+    reason = "AGENT_STOPPED"
+
+    def __init__(self, name: str, supervisor: str) -> None:
+        tree, _, path = supervisor.partition("/")
+        super().__init__(
+            f"agent {name} is stopped and will not get there of itself",
+            hint=f"kagectl tree restart {tree} {path}",
+            tree=tree,
+            path=path,
+        )
+
+
 class AgentService:
     """See the module."""
 
@@ -133,24 +148,26 @@ class AgentService:
                 raise AgentNotFound(request.agent)
         if at_seq:
             self._core.reader.check_position(at_seq)
-            found = await asyncio.to_thread(self._core.views.agent, agent, at_seq)
-            if found is None:
-                raise AgentNotFound(request.agent)
-            sizes = await asyncio.to_thread(self._core.sizes_at, found[0], at_seq)
-            return pb.GetAgentResponse(agent=convert.agent(found[0], at_seq, sizes=sizes))
+            return pb.GetAgentResponse(agent=await self._as_of(agent, at_seq))
         return pb.GetAgentResponse(agent=await self._now(agent))
 
+    async def _as_of(self, agent: str, seq: int) -> pb.Agent:
+        """An agent as it is recorded up to a seq."""
+        found = await asyncio.to_thread(self._core.views.agent, agent, seq)
+        if found is None:
+            raise AgentNotFound(agent)
+        sizes = await asyncio.to_thread(self._core.sizes_at, found[0], seq)
+        return convert.agent(found[0], seq, sizes=sizes)
+
     async def _now(self, agent: str) -> pb.Agent:
-        """An agent as it stands, once that is durable."""
+        """An agent as it stands, once that is durable; on a full disk, as it is recorded."""
         state = self._core.world.agent(agent)
         if state is None:
-            found = await asyncio.to_thread(self._core.views.agent, agent)
-            if found is None:
-                raise AgentNotFound(agent)
-            return convert.agent(found[0], self._core.reader.head)
+            return await self._as_of(agent, self._core.reader.head)
         seq = self._core.journal.accepted_seq
         message = convert.agent(state, seq, sizes=self._core.sizes(state))
-        await self._core.journal.wait_durable(seq)
+        if not await self._core.journal.settles(seq):
+            return await self._as_of(agent, self._core.reader.head)
         health = self._core.health(state)
         if health is not None:
             message.health.CopyFrom(convert.health(*health))
@@ -171,17 +188,18 @@ class AgentService:
             below, now_us = (int(part) for part in cursor.split(b","))
         matches = agent_filter(self._parse(request.filter, now_us))
         token, found = "", list[pb.Agent]()
-        if request.at_seq or request.show_ended:
-            if request.at_seq:
-                self._core.reader.check_position(request.at_seq)
-            seq = request.at_seq or self._core.journal.accepted_seq
-            await self._core.journal.wait_durable(seq)
-            found, below = await asyncio.to_thread(self._stored, below, size, seq, request.show_ended, matches)
-        else:
-            found, below, seq = self._live(below, size, matches)
-            await self._core.journal.wait_durable(seq)
-        if below > 1:
-            token = write_page_token(f"{below},{now_us}".encode(), method="ListAgents", arguments=arguments)
+        if request.at_seq:
+            self._core.reader.check_position(request.at_seq)
+        seq, rest = request.at_seq or self._core.journal.accepted_seq, 0
+        stored = request.show_ended or bool(request.at_seq)
+        if not stored:
+            found, rest, seq = self._live(below, size, matches)
+        if not await self._core.journal.settles(seq):  # a full disk: as it is recorded
+            stored, seq = True, self._core.reader.head
+        if stored:
+            found, rest = await asyncio.to_thread(self._stored, below, size, seq, request.show_ended, matches)
+        if rest > 1:
+            token = write_page_token(f"{rest},{now_us}".encode(), method="ListAgents", arguments=arguments)
         return pb.ListAgentsResponse(agents=found, next_page_token=token, as_of_seq=seq)
 
     def _live(self, below: int, size: int, matches: Callable[[AgentState], bool]) -> tuple[list[pb.Agent], int, int]:
@@ -257,7 +275,7 @@ class AgentService:
             stop()
 
     async def WaitAgent(self, request: pb.WaitAgentRequest, call: Call) -> pb.WaitAgentResponse:
-        """Wait until it has ended, or for another state."""
+        """Wait until nothing of it will run of itself, or for another state."""
         wanted = convert.states_in(request.states)
         agent = self._core.agents.resolve(request.agent)
         wake = asyncio.Event()
@@ -272,13 +290,21 @@ class AgentService:
                 wake.clear()
                 message = await self._now(agent)
                 word = convert.STATE_WORDS[message.state]
-                if word in wanted:
+                if word == "stopped" and not self._rests(agent):
+                    pass  # somebody has asked for its start, and that is on its way
+                elif word in wanted:
                     return pb.WaitAgentResponse(agent=message)
-                if word in convert.ENDED:
+                elif word in convert.ENDED:
                     raise AgentEnded(message.name, word)
+                elif word == "stopped":
+                    raise AgentStopped(message.name, message.supervisor)
                 await wake.wait()
         finally:
             stop()
+
+    def _rests(self, agent: str) -> bool:
+        state = self._core.world.agent(agent)
+        return state is None or self._core.trees.rests(state)
 
     async def StreamLogs(self, request: pb.StreamLogsRequest, call: Call) -> AsyncIterator[bytes]:
         """Its output by lines."""

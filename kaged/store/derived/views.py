@@ -22,6 +22,8 @@ from kaged.store.rows.keys import (
     AGENT_NAME,
     AGENT_STATE,
     APPROVAL_STATE,
+    TREE_KNOWN,
+    TREE_LIVE,
     TREE_STATE,
     Family,
     state_prefix,
@@ -61,8 +63,7 @@ def rows(world: World, changes: Iterable[Changed], event: object, seq: int) -> I
                 state = world.approvals[changed.id]
                 yield "states", state_row(APPROVAL_STATE, changed.id, seq), to_json(state)
             case "tree":
-                tree = world.trees[changed.id]
-                yield "states", state_row(TREE_STATE, changed.id, seq), trees.state_to_json(tree).encode()
+                yield from _tree_rows(world.trees[changed.id], seq)
 
 
 def _agent_rows(state: AgentState, event: object, seq: int) -> Iterator[Row]:
@@ -80,6 +81,13 @@ def _agent_rows(state: AgentState, event: object, seq: int) -> Iterator[Row]:
             pass
 
 
+def _tree_rows(tree: trees.TreeState, seq: int) -> Iterator[Row]:
+    name = tree.tree.encode()
+    yield "states", state_row(TREE_STATE, tree.tree, seq), trees.state_to_json(tree).encode()
+    yield "states", TREE_KNOWN + name, None if tree.phase == "new" else b""
+    yield "states", TREE_LIVE + name, None if tree.over else b""
+
+
 def _number_row(number: int) -> bytes:
     return NUMBER + number.to_bytes(8, "big")
 
@@ -95,9 +103,12 @@ class Views:
 
     def live_agents(self) -> list[str]:
         """Ids of agents that have not ended."""
+        return self._named(LIVE)
+
+    def _named(self, kind: bytes) -> list[str]:
         found: list[str] = []
-        start = LIVE
-        while page := self._store.scan("states", start, prefix=LIVE, limit=256):
+        start = kind
+        while page := self._store.scan("states", start, prefix=kind, limit=256):
             found += [key[1:].decode() for key, _ in page]
             start = page[-1][0] + b"\0"
         return found
@@ -179,9 +190,15 @@ class Views:
 
     # --- trees -------------------------------------------------------------------------------------------------
 
-    def tree_names(self) -> list[str]:
-        """All trees that ever were."""
-        return self._ids(TREE_STATE, "", 10_000)
+    def live_trees(self) -> list[str]:
+        """Names of trees of which something runs or may run of itself."""
+        return self._named(TREE_LIVE)
+
+    def tree_names(self, after: str, limit: int) -> list[str]:
+        """Names of trees that were not deleted, in order, after a name."""
+        start = TREE_KNOWN + after.encode() + (b"\0" if after else b"")
+        page = self._store.scan("states", start, prefix=TREE_KNOWN, limit=limit)
+        return [key[1:].decode() for key, _ in page]
 
     def tree(self, tree: str, at_seq: int | None = None) -> tuple[trees.TreeState, int] | None:
         """A tree as of a seq, and how many facts lie after its row."""

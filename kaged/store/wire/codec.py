@@ -84,6 +84,8 @@ class _Flat:
         names = [item.name for item in fields(kind)]
         self.facts = [name for name in names if name in known]
         self.texts = [name for name in names if name not in known]
+        lists = {field.name for field in message.fields if field.is_repeated and field.message_type is None}
+        self.lists = [name for name in self.facts if name in lists]
 
     def fact(self, event: object) -> fact_pb2.Fact:
         fact = fact_pb2.Fact()
@@ -95,6 +97,9 @@ class _Flat:
                 value = _CHANNELS[value]
             elif name == "masks":
                 message.masks.extend([fact_pb2.Mask(offset=m.offset, length=m.length, rule=m.rule) for m in value])
+                continue
+            elif isinstance(value, tuple):
+                getattr(message, name).extend(value)
                 continue
             if value:
                 setattr(message, name, value)
@@ -109,6 +114,8 @@ class _Flat:
             values["channel"] = _CHANNEL_WORDS.get(values["channel"], "out")
         if "masks" in values:
             values["masks"] = tuple(facts.Mask(offset=m.offset, length=m.length, rule=m.rule) for m in values["masks"])
+        for name in self.lists:
+            values[name] = tuple(values[name])
         for name in self.texts:
             values[name] = _read_text(message, name)
         event: DomainEvent = self.kind(**values)
@@ -183,6 +190,7 @@ _FLATS: Final = (
     _Flat(facts.Signalled, "agent_signalled"),
     _Flat(facts.Resized, "agent_resized"),
     _Flat(facts.Ended, "agent_ended", _note),
+    _Flat(facts.Stopped, "agent_stopped"),
     _Flat(facts.Removed, "agent_removed"),
     _Flat(facts.RunWanted, "run_wanted"),
     _Flat(facts.RunStarted, "run_started"),
@@ -199,6 +207,9 @@ _FLATS: Final = (
     _Flat(facts.DaemonStarted, "daemon_started"),
     _Flat(facts.DaemonStopped, "daemon_stopped"),
     _Flat(facts.Redacted, "event_redacted"),
+    _Flat(facts.RequestNoted, "daemon_request_noted"),
+    _Flat(facts.Reloaded, "daemon_reloaded"),
+    _Flat(facts.DaemonStopWanted, "daemon_stop_wanted"),
 )
 _BY_KIND: Final[dict[type, _Flat]] = {flat.kind: flat for flat in _FLATS}
 _BY_NAME: Final[dict[str, _Flat]] = {str(vars(flat.kind)["type_name"]): flat for flat in _FLATS}

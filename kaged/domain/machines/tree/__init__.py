@@ -24,6 +24,7 @@ from kaged.domain.machines.tree.commands import (
     ChildStarted,
     Command,
     DeleteChild,
+    DeleteTree,
     RestartChild,
     SpecInvalid,
     StartFailed,
@@ -31,6 +32,7 @@ from kaged.domain.machines.tree.commands import (
     SupervisorNotRunning,
     TerminateChild,
     TimerDue,
+    TreeNotEnded,
     TreeStopping,
 )
 from kaged.domain.machines.tree.decide import decide, step
@@ -56,6 +58,7 @@ from kaged.domain.machines.tree.state import (
     effects,
     initial,
     outstanding,
+    rests,
 )
 from kaged.domain.machines.tree.wire import state_from_json, state_to_json
 from kaged.domain.restart import Backoff
@@ -73,6 +76,7 @@ __all__ = [
     "ChildStarted",
     "Command",
     "DeleteChild",
+    "DeleteTree",
     "Effect",
     "Event",
     "Leaf",
@@ -88,6 +92,7 @@ __all__ = [
     "SupervisorSpec",
     "TerminateChild",
     "TimerDue",
+    "TreeNotEnded",
     "TreeState",
     "TreeStopping",
     "apply",
@@ -96,6 +101,7 @@ __all__ = [
     "find",
     "initial",
     "outstanding",
+    "rests",
     "spec_from_json",
     "spec_to_json",
     "state_from_json",

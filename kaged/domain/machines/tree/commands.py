@@ -32,6 +32,13 @@ class StopTree(_Command):
 
 
 @frozen
+class DeleteTree(_Command):
+    """Forget a tree that has ended; with `force`, stop it first. A tree that nobody has applied is nothing."""
+
+    force: bool
+
+
+@frozen
 class ChildStarted(_Command):
     """The leaf of this start runs."""
 
@@ -92,6 +99,7 @@ class DeleteChild(_Command):
 Command: TypeAlias = (
     ApplySpec
     | StopTree
+    | DeleteTree
     | ChildStarted
     | StartFailed
     | ChildExited
@@ -115,6 +123,20 @@ class TreeStopping(Precondition):
 
     def __init__(self, tree: str) -> None:
         super().__init__(f"tree {tree!r} is stopping", hint="apply again when it has ended", tree=tree)
+
+
+class TreeNotEnded(Precondition):
+    """The tree has not ended; it is not deleted under its children."""
+
+    reason = "TREE_NOT_ENDED"
+
+    def __init__(self, tree: str, phase: str) -> None:
+        super().__init__(
+            f"tree {tree!r} is {phase}",
+            hint=f"`kagectl tree stop {tree}` first, or delete it with --force",
+            tree=tree,
+            phase=phase,
+        )
 
 
 class ChildNotFound(NotFound):

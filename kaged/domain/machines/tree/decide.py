@@ -64,6 +64,8 @@ class _Turn:
                 self._apply_spec(command.spec)
             case wishes.StopTree():
                 self._stop_tree()
+            case wishes.DeleteTree():
+                self._delete_tree(force=command.force)
             case wishes.ChildStarted():
                 self._child_started(command.path, command.ordinal)
             case wishes.StartFailed():
@@ -84,6 +86,8 @@ class _Turn:
                 self._delete_child(command.path)
             case _:
                 assert_never(command)
+        if self.state.doomed and self.state.over:
+            self._emit(facts.Deleted(tree=self.state.tree, path="", at_us=self._at_us))
 
     def _emit(self, event: facts.Event) -> None:
         self.state = apply(self.state, event)
@@ -119,6 +123,19 @@ class _Turn:
             return
         if root.phase != "stopping" or (root.plan is not None and root.plan.kind == "end"):
             self._stop("")
+
+    def _delete_tree(self, *, force: bool) -> None:
+        state = self.state
+        if state.phase == "new":
+            return
+        if state.over:
+            self._emit(facts.Deleted(tree=state.tree, path="", at_us=self._at_us))
+            return
+        if not force:
+            raise wishes.TreeNotEnded(state.tree, state.phase)
+        if not state.doomed:
+            self._emit(facts.DeleteWanted(tree=state.tree, path="", at_us=self._at_us))
+        self._stop_tree()
 
     def _terminate(self, path: str) -> None:
         above, node = self._child(path)

@@ -36,6 +36,10 @@ def apply(state: TreeState, event: facts.Event) -> TreeState:
             return _applied(state, event)
         case facts.Asked():
             return _asked(state, event)
+        case facts.DeleteWanted():
+            return state._replace(doomed=True)
+        case facts.Deleted():
+            return TreeState(tree=state.tree, ordinal=state.ordinal)  # no ordinal is ever used twice
         case facts.PlanBegun():
             return _plan_begun(state, event)
         case facts.Respecified():

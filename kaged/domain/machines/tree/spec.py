@@ -87,7 +87,7 @@ def find(spec: SupervisorSpec, path: str) -> NodeSpec | None:
 def validate(spec: SupervisorSpec) -> tuple[Violation, ...]:
     """Everything that is wrong with a whole tree, as (field path, text); empty means good.
 
-    A field path reads like `children[web].children[crawler].shutdown`.
+    A field path reads like `children[0].children[2].shutdown`.
     """
     found = list(_supervisor(spec, "", 1))
     if spec.restart != "permanent" or spec.significant or spec.shutdown != "infinity" or spec.backoff:
@@ -115,10 +115,10 @@ def _supervisor(spec: SupervisorSpec, at: str, depth: int) -> Iterator[Violation
         # A supervisor that is killed on a timer leaves its own children behind.
         yield f"{dot}shutdown", "a supervisor is always given the time to stop its children: infinity"
     seen: set[str] = set()
-    for child in spec.children:
-        below = f"{dot}children[{child.id}]"
+    for index, child in enumerate(spec.children):
+        below = f"{dot}children[{index}]"
         if child.id in seen:
-            yield below, "another child of this supervisor has the same id"
+            yield f"{below}.id", "another child of this supervisor has the same id"
         seen.add(child.id)
         yield from _treatment(child, spec, below)
         if isinstance(child, SupervisorSpec):

@@ -97,10 +97,16 @@ class TreeState(NamedTuple):
     nodes: Mapping[str, Node] = MappingProxyType({})
     ordinal: int = 0
     outcome: Literal["", "stopped", "intensity", "auto_shutdown", "start_failed"] = ""
+    doomed: bool = False  # to be deleted once it has ended
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing of it runs or will run of itself."""
+        return self.phase in ("new", "ended", "failed")
 
     @property
     def phase(self) -> str:
-        """new, starting, running, stopping, ended (stopped or shut down as specified) or failed."""
+        """new (or deleted), starting, running, stopping, ended (stopped or shut down as specified) or failed."""
         root = self.nodes.get("")
         if root is None:
             return "new"
@@ -142,6 +148,38 @@ def alive_reversed(state: TreeState, path: str) -> tuple[str, ...]:
     return tuple(
         child for child in reversed(branch_at(state, path).order) if nodes[join(path, child)].phase != "stopped"
     )
+
+
+# --- what is not under way ----------------------------------------------------------------------------------
+
+
+def rests(state: TreeState, path: str) -> bool:
+    """Whether a child does not run, and nothing that is under way or decided would start it.
+
+    Careful: while anything is open that may start it, it does not rest yet.
+    """
+    node = state.nodes.get(path)
+    while node is not None and node.phase == "stopped" and path:
+        above_path = parent_of(path)
+        above = branch_at(state, above_path)
+        if above.phase != "stopped":
+            return above.phase in ("starting", "running") and not _may_start(state, above_path, above, id_of(path))
+        path, node = above_path, above
+    return node is not None and node.phase == "stopped"
+
+
+def _may_start(state: TreeState, path: str, above: Branch, child: str) -> bool:
+    """Whether a supervisor at work may start a stopped child of its own accord."""
+    plan = above.plan
+    if plan is not None and (plan.target is not None or plan.why or child in (plan.awaiting, *plan.starts)):
+        return True
+    if any(note.child in ("", child) for note in above.inbox):
+        return True
+    if above.spec.strategy == "one_for_one":
+        return False
+    # A sibling that waits to be started again may take it along.
+    until = above.order.index(child) if above.spec.strategy == "rest_for_one" else len(above.order)
+    return any(state.nodes[join(path, each)].phase in ("pending", "waiting") for each in above.order[:until])
 
 
 # --- what is under way --------------------------------------------------------------------------------------

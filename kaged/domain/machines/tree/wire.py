@@ -31,6 +31,8 @@ def state_to_json(state: TreeState) -> str:
         "ordinal": state.ordinal,
         "outcome": state.outcome,
     }
+    if state.doomed:
+        plain["doomed"] = True
     return json.dumps(plain, sort_keys=True, separators=(",", ":"))
 
 
@@ -41,7 +43,14 @@ def state_from_json(text: str) -> TreeState:
     assert spec is None or isinstance(spec, SupervisorSpec)
     known = dict(_specs(spec, "")) if spec is not None else {}
     nodes = {path: _node_from_plain(known.get(path), node) for path, node in plain["nodes"].items()}
-    return TreeState(tree=plain["tree"], spec=spec, nodes=nodes, ordinal=plain["ordinal"], outcome=plain["outcome"])
+    return TreeState(
+        tree=plain["tree"],
+        spec=spec,
+        nodes=nodes,
+        ordinal=plain["ordinal"],
+        outcome=plain["outcome"],
+        doomed=plain.get("doomed", False),
+    )
 
 
 def _node_to_plain(known: NodeSpec | None, node: Node) -> dict[str, object]:
