@@ -5,20 +5,15 @@ disk or the store failed, 75 another kaged has this state folder.
 """
 
 import argparse
-import asyncio
 import os
 import sys
 from collections.abc import Sequence
 from typing import Final
 
-# Before anything imports grpc: its fork handlers crash children that are started while RPCs run (measured).
-os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
-
 from kaged import config as configuration
-from kaged import logs
+from kaged import logs, startup
 from kaged.daemon import Daemon
 from kaged.domain.errors import AlreadyExists, Broken, Invalid, KageError, Refusal
-from kaged.offline import run_fsck, run_reindex
 from kaged.store.rows.keyvalue import StoreBusy
 from kaged.version import __version__
 
@@ -43,12 +38,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             flags=flags,
             environ=os.environ,
         )
-        if arguments.verb == "reindex":
-            return run_reindex(config, print)
-        if arguments.verb == "fsck":
-            return run_fsck(config, print)
+        if arguments.verb != "serve":
+            from kaged import offline  # noqa: PLC0415  what a start does not need: 2 % of it
+
+            return (offline.run_fsck if arguments.verb == "fsck" else offline.run_reindex)(config, print)
         logs.set_up(config.log_level, config.log_format, under_journal=bool(os.environ.get("JOURNAL_STREAM")))
-        return asyncio.run(Daemon(config, dict(os.environ), agent_umask=agent_umask).run())
+        return startup.run(Daemon(config, dict(os.environ), agent_umask=agent_umask).run())
     except KageError as error:
         return _refused(error)
     except OSError as error:

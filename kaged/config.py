@@ -4,7 +4,6 @@ Order: flag, environment (`KAGED_...`), config file (`kaged.toml` in the state f
 """
 
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
@@ -92,12 +91,14 @@ def load(
 
 
 def _file(path: Path, *, required: bool) -> dict[str, Any]:
+    if not required and not path.exists():
+        return {}
+    import tomllib  # noqa: PLC0415  2 % of a start, and most have no such file
+
     try:
         return tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
-        if required:
-            raise Invalid(("config", f"{path} does not exist")) from None
-        return {}
+        raise Invalid(("config", f"{path} does not exist")) from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise Invalid(("config", f"{path}: {error}")) from None
 

@@ -14,7 +14,6 @@ and lets the gate's descriptor through. Deliberately not here: waiting for the a
 
 import contextlib
 import hashlib
-import importlib.resources
 import importlib.util
 import marshal
 import os
@@ -25,6 +24,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+import kaged.shim
 from kaged.domain.errors import Broken, Unavailable
 from kaged.domain.run_records import ExecFailed, Exited, Meta, NotStarted, RunSpec
 from kaged.executors.run_folder import RunFolder
@@ -179,21 +179,28 @@ def install_shim(state_dir: Path) -> Path:
     Running shims keep the text they were started from, whatever an upgrade does to the package. Beside the
     source lies its byte code for this Python: compiling at each start would cost 20 to 40 ms (measured).
     """
-    source = importlib.resources.files("kaged.shim").joinpath("shim.py").read_bytes()
+    source = Path(kaged.shim.__path__[0], "shim.py").read_bytes()
     folder = state_dir / "shim" / hashlib.sha256(source).hexdigest()[:12]
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     target = folder / "shim.py"
     _place(target, source)
-    code = compile(source, str(target), "exec", dont_inherit=True, optimize=2)
     # flags 0b01: the header holds a hash that nobody checks, so equal sources give equal files
     header = importlib.util.MAGIC_NUMBER + (1).to_bytes(4, "little") + importlib.util.source_hash(source)
-    _place(byte_code(target), header + marshal.dumps(code))
+    if not _begins_with(byte_code(target), header):
+        code = compile(source, str(target), "exec", dont_inherit=True, optimize=2)
+        _place(byte_code(target), header + marshal.dumps(code))
     return target
 
 
 def byte_code(shim: Path) -> Path:
     """Where the byte code of an installed shim lies, for the Python that we run on."""
     return shim.with_name(f"shim.{sys.implementation.cache_tag}.pyc")
+
+
+def _begins_with(path: Path, head: bytes) -> bool:
+    with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+        return file.read(len(head)) == head
+    return False
 
 
 def _place(target: Path, content: bytes) -> None:

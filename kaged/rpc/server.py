@@ -11,7 +11,6 @@ from typing import Any, Final
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 
 from kaged.api.v1 import (
     agent_service_pb2,
@@ -79,8 +78,7 @@ class Doors:
         self._agents.add_generic_rpc_handlers((self._core_handlers[False],))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._owner)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._agents)
-        names = [service.full_name for service in SERVICES]
-        reflection.enable_server_reflection((*names, health.SERVICE_NAME, reflection.SERVICE_NAME), self._owner)
+        self._owner.add_generic_rpc_handlers((_Reflection(),))
         for server in (self._owner, self._agents):
             server.add_generic_rpc_handlers((UnknownMethods(),))
         await self._say(health_pb2.HealthCheckResponse.NOT_SERVING)
@@ -146,6 +144,27 @@ class _Late(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # the stubs' typ
             if found is not None:
                 return found
         return None
+
+
+class _Reflection(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # as above
+    """Server reflection, made at its first call."""
+
+    def __init__(self) -> None:
+        self._handler: grpc.RpcMethodHandler[Any, Any] | None = None
+
+    def service(self, details: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler[Any, Any] | None":
+        if details.method != "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo":
+            return None
+        if self._handler is None:
+            from grpc_reflection.v1alpha import reflection, reflection_pb2  # noqa: PLC0415  1 % of a start
+
+            names = (*(service.full_name for service in SERVICES), health.SERVICE_NAME, reflection.SERVICE_NAME)
+            self._handler = grpc.stream_stream_rpc_method_handler(
+                reflection.aio.ReflectionServicer(names).ServerReflectionInfo,
+                request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
+                response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString,
+            )
+        return self._handler
 
 
 def _recovering(method: str) -> "grpc.RpcMethodHandler[Any, Any] | None":
