@@ -1,7 +1,13 @@
 """How a channel to kaged is set up, for both clients: options, target, key.
 
-`grpc.http2.bdp_probe=0` keeps what a stuck reader can hold in flight at 64 KiB; the short back-offs find a
-restarted daemon within half a second; the local pool keeps one client's line apart from another's.
+`grpc.http2.bdp_probe=0` keeps the window of a stream at what is asked for here, whatever a probe may think: 1 MiB
+of answers that the program has not taken yet, so that a long read need not wait for a window update several times
+in each message. The short back-offs find a restarted daemon within half a second; the local pool keeps one client's
+line apart from another's.
+
+`min_reconnect_backoff_ms` is a misnomer: it is how long one attempt to connect may take until the daemon's first
+frame. On a busy machine that is easily more than the pause between attempts, and too short a value makes a daemon
+that is merely slow look like one that is gone.
 """
 
 from kagectl.client.address import Address
@@ -11,10 +17,11 @@ _SLACK_BYTES = 64 * 1024  # the frame around a message that is itself exactly at
 
 OPTIONS: tuple[tuple[str, str | int], ...] = (
     ("grpc.http2.bdp_probe", 0),
+    ("grpc.http2.lookahead_bytes", 1 << 20),
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES + _SLACK_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES + _SLACK_BYTES),
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 10_000),
     ("grpc.max_reconnect_backoff_ms", 500),
     ("grpc.default_authority", "localhost"),
     ("grpc.use_local_subchannel_pool", 1),

@@ -108,6 +108,15 @@ def test_a_scan_starts_at_its_key_and_ends_with_its_prefix(
         assert store.values("index", start, limit) == expected
 
 
+@pytest.mark.parametrize(("max_bytes", "count"), [(1, 1), (10, 1), (11, 2), (400, 40), (401, 41), (5000, 100)])
+def test_a_read_ends_with_the_row_that_reaches_its_bytes(store: KeyValue, max_bytes: int, count: int) -> None:
+    put(store, *((bytes((at,)), b"ten bytes!") for at in range(100)))
+    rows = [(bytes((at,)), b"ten bytes!") for at in range(100)]
+    assert store.scan("index", b"", limit=1000, max_bytes=max_bytes) == rows[:count]
+    assert store.scan("index", b"\xff", limit=1000, max_bytes=max_bytes, reverse=True) == rows[::-1][:count]
+    assert store.values("index", b"", 1000, max_bytes=max_bytes) == [b"ten bytes!"] * count
+
+
 def test_flush_and_compact_change_nothing_that_is_read(store: KeyValue) -> None:
     put(store, *((bytes((at,)), bytes((at,)) * 100) for at in range(200)))
     batch = store.batch()

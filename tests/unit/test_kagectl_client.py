@@ -4,11 +4,13 @@ import os
 import socket
 import threading
 
+import grpc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kagectl.client.address import Address, default_socket, find_address, probe, read_token, state_dir
+from kagectl.client.channel import OPTIONS, target
 from kagectl.client.cursor import Cursor
 from kagectl.client.failures import ClientError, Unavailable, code_word, from_status
 from kagectl.client.frames import frame_alone, frame_event, frame_group, frame_request, varint
@@ -185,6 +187,17 @@ def test_probing_says_what_is_wrong_with_a_socket(tmp_path):
     with pytest.raises(Unavailable, match="stale socket") as caught:
         probe(at("stale.sock"))
     assert "kagectl daemon start" in caught.value.hint
+
+
+def test_a_daemon_that_is_slow_to_say_hello_is_waited_for(tmp_path):
+    # It listens, and is too busy to answer within the pause between two attempts: slow, not gone.
+    address = Address(socket=str(tmp_path / "s"), token_file="")
+    with socket.socket(socket.AF_UNIX) as listener, grpc.insecure_channel(target(address), options=OPTIONS) as line:
+        listener.bind(address.socket)
+        listener.listen()
+        with pytest.raises(grpc.RpcError) as caught:
+            line.unary_unary("/kaged.api.v1.EventService/GetHead")(b"", timeout=0.5)
+    assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
 
 
 def test_a_token_is_read_or_its_absence_explained(tmp_path):

@@ -293,6 +293,68 @@ async def test_after_a_purge_readers_get_the_journal_s_bytes_not_the_ring_s() ->
     await setting.journal.stop()
 
 
+@pytest.mark.parametrize("reverse", [False, True])
+async def test_what_was_read_ahead_before_a_purge_is_not_handed_out_after_it(*, reverse: bool) -> None:
+    setting = Setting(ring_events=1)
+    await setting.append(9)
+    batches = setting.feed.long_reads.batches(select("", now_us=START_US), 0, 9, max_batch=2, reverse=reverse)
+    found = seqs((await anext(batches)).joined)
+    seq = 2 if reverse else 8  # in a later batch of the page that was read
+    batch = setting.store.batch()
+    batch.put("events", seq.to_bytes(8, "big"), setting.reader.get(seq).replace(b"words", b"-----"))
+    setting.store.write(batch)
+    setting.feed.purge()
+    redacted = []
+    async for each in batches:
+        found += seqs(each.joined)
+        redacted += [
+            event.seq
+            for event in event_service_pb2.EventBatch.FromString(each.joined).events
+            if event.body.custom.data == b"-----"
+        ]
+    assert redacted == [seq]
+    assert found == (list(range(9, 0, -1)) if reverse else list(range(1, 10)))
+    await setting.journal.stop()
+
+
+@given(
+    count=st.integers(0, 40),
+    after=st.integers(0, 40),
+    up_to=st.integers(0, 40),
+    max_batch=st.sampled_from([1, 3, 64]),
+    limit=st.sampled_from([1, 2, 7, 1 << 63]),
+    text=st.sampled_from(FILTERS),
+    reverse=st.booleans(),
+    purge_at=st.integers(0, 5),
+)
+@settings(max_examples=examples(80), deadline=None)
+def test_a_long_read_is_the_range_once_in_order_and_no_more_than_its_limit(
+    count: int, after: int, up_to: int, max_batch: int, limit: int, text: str, *, reverse: bool, purge_at: int
+) -> None:
+    async def scenario() -> None:
+        setting = Setting()
+        if count:
+            await setting.append(count)
+        selection = select(text, now_us=START_US)
+        expected = [seq for seq in setting.expected(selection, after) if seq <= up_to]
+        found: list[int] = []
+        batches = setting.feed.long_reads.batches(
+            selection, after, up_to, max_batch=max_batch, limit=limit, reverse=reverse
+        )
+        number = 0
+        async for batch in batches:
+            assert batch.count <= max_batch
+            assert batch.count == len(seqs(batch.joined))
+            found += seqs(batch.joined)
+            number += 1
+            if number == purge_at:
+                setting.feed.purge()
+        assert found == (expected[::-1] if reverse else expected)[:limit]
+        await setting.journal.stop()
+
+    asyncio.run(scenario())
+
+
 async def test_head_only_readers_get_no_bodies() -> None:
     setting = Setting(ring_events=2)
     for count in (4, 2):
