@@ -15,7 +15,7 @@ import resource
 import shutil
 import signal
 import socket
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import fields
 from pathlib import Path
 from typing import Final
@@ -25,7 +25,7 @@ from kaged.adapters.registry import ADAPTERS
 from kaged.api.v1 import daemon_service_pb2 as pb
 from kaged.config import Config, base_environment
 from kaged.domain.errors import AlreadyExists, KageError, Unavailable
-from kaged.domain.events.agent import Ended
+from kaged.domain.events.agent import DaemonEvent, Ended
 from kaged.executors.daemon_lock import DaemonLock
 from kaged.executors.local import install_shim
 from kaged.executors.provider import LocalRuns, ProcSampler, RunWatch
@@ -34,12 +34,14 @@ from kaged.rpc.convert import timestamp
 from kaged.rpc.identity import AgentGate, Identity, OwnerGate, run_token, secret_file
 from kaged.rpc.server import Doors
 from kaged.runtime.core import Core, Settings
+from kaged.runtime.engine import Caller
 from kaged.runtime.retention import keep_retention
 from kaged.runtime.system import System
 from kaged.service import ServiceManager, headline, keep_extending, keep_watch
 from kaged.store.log.journal import Commit, Journal, StoreReadOnly, create_store
 from kaged.store.log.witness import Witness
 from kaged.store.reading.selection import FIRST_AGENT_ACTOR
+from kaged.store.rows.keyvalue import DiskFull
 from kaged.store.rows.rocks import RocksStore
 from kaged.store.wire.codec import Draft
 from kaged.version import __version__
@@ -171,7 +173,8 @@ class Daemon:
         core.timers.close()
         await journal.stop()
         if self._failure is None:
-            await asyncio.to_thread(store.flush)
+            with contextlib.suppress(DiskFull):  # what was acknowledged is in the log; the next start reads it there
+                await asyncio.to_thread(store.flush)
         log.info("stopped reason=%s", reason)
         return EXIT_OK if self._failure is None else EXIT_STORE_FAILED
 
@@ -280,6 +283,16 @@ class Daemon:
         if self._stop is not None and not self._stop.done():
             self._stop.set_result((False, 0.0, "store failed"))
 
+    def stalled(self, why: KageError | None) -> None:
+        """The disk is full, or has room again: reads and agents go on, and so will writes."""
+        core = self._core
+        if why is not None:
+            log.error("disk_full hint=%s", why.hint)
+        elif core is not None and self._phase == pb.DAEMON_PHASE_RECOVERING:
+            core.resume()
+        if core is not None:
+            self._say_whether_writable(core)
+
     # --- ticking -----------------------------------------------------------------------------------------------------
 
     async def _tick(self) -> None:
@@ -301,22 +314,27 @@ class Daemon:
         except OSError as error:  # gone, or a disk that does not answer: the next commit will tell
             log.error("disk_unknown error=%s", error)
             return
-        short = free < self._config.min_free_bytes
-        if (short and self._phase == pb.DAEMON_PHASE_SERVING) or (short and core.journal.refusal is None):
+        if free >= self._config.min_free_bytes:
+            core.journal.refuse_writes(None)
+        elif core.journal.refusal is None:
             why = StoreReadOnly(
                 f"only {free >> 20} MiB are free on the disk of {self._config.state_dir}",
                 hint=f"free some space; writes go on above {self._config.min_free_bytes >> 20} MiB",
                 retry_after_s=5.0,
             )
             core.journal.refuse_writes(why)
-            log.error("read_only free_bytes=%s", free)
-            if self._phase == pb.DAEMON_PHASE_RECOVERING:
-                return  # said after recovery, when there is something to read
+            log.error("disk_nearly_full free_bytes=%s", free)
+        self._say_whether_writable(core)
+
+    def _say_whether_writable(self, core: Core) -> None:
+        """In the status and to health checks. During recovery nothing: there is nothing to read yet."""
+        why = core.journal.refusal
+        if why is not None and self._phase == pb.DAEMON_PHASE_SERVING:
+            log.error("read_only reason=%s %s", why.reason, why)
             self._set(pb.DAEMON_PHASE_READ_ONLY, why.message)
             self._tell_health(serving=False)
-        elif not short and core.journal.refusal is not None and self._phase != pb.DAEMON_PHASE_DRAINING:
-            core.journal.refuse_writes(None)
-            log.info("writable free_bytes=%s", free)
+        elif why is None and self._phase == pb.DAEMON_PHASE_READ_ONLY:
+            log.info("writable")
             self._set(pb.DAEMON_PHASE_SERVING, "serving")
             self._tell_health(serving=True)
             core.resume()
@@ -377,7 +395,7 @@ class Daemon:
             status.fsync_p99_us = counters.sync_p99_us
             status.subscribers = core.feed.subscribers
             status.open_approvals = sum(1 for item in core.world.approvals.values() if item.state == "open")
-            status.trees = sum(1 for tree in core.world.trees.values() if tree.phase not in ("ended", "failed"))
+            status.trees = sum(1 for tree in core.world.trees.values() if not tree.over)
             for kept in core.world.agents.values():
                 status.agents[kept.state.word] += 1
         return status
@@ -435,13 +453,20 @@ class Daemon:
         log.info("reloaded applied=%s needs_restart=%s", applied, later)
         return applied, later
 
-    def shutdown(self, *, stop_agents: bool, timeout_s: float, reason: str) -> tuple[int, int]:
+    def live_runs(self) -> int:
+        """How many agents have a process."""
+        return len(self._core.children) if self._core is not None else 0
+
+    async def record_once(self, caller: Caller, act: Callable[[], DaemonEvent]) -> tuple[DaemonEvent, bool]:
+        """Act and record the fact of it; for a repeat of the request the fact of the first time, and True."""
+        assert self._core is not None, "not served while the daemon recovers"
+        return await self._core.record_once(caller, act)
+
+    def shutdown(self, *, stop_agents: bool, timeout_s: float, reason: str) -> None:
         """Begin to stop."""
         assert self._stop is not None
-        live = len(self._core.children) if self._core is not None else 0
         if not self._stop.done():
             self._stop.set_result((stop_agents, timeout_s, reason))
-        return (0, live) if stop_agents else (live, 0)
 
     async def changed(self, timeout_s: float) -> None:
         """Return when the phase changed, at the latest after the timeout."""

@@ -16,7 +16,7 @@ from typing import Final
 
 from kaged.api.v1 import event_pb2
 from kaged.domain.assignment import assignment
-from kaged.domain.errors import KageError
+from kaged.domain.errors import KageError, Unavailable
 from kaged.domain.events import agent as facts
 from kaged.domain.frozen import frozen
 from kaged.domain.machines import agent as machine
@@ -29,7 +29,7 @@ from kaged.ports import Adapter, Executor, Launched, Sampler, TreeUsage, Watch
 from kaged.runtime.agents import Agents, inputs_after, inputs_of, next_run
 from kaged.runtime.capture import Place, Reading
 from kaged.runtime.children import Children
-from kaged.runtime.engine import DAEMON_STREAM, INTERNAL, Engine
+from kaged.runtime.engine import DAEMON_STREAM, INTERNAL, Caller, Engine, Receipt
 from kaged.runtime.keeper import Done, FolderFact
 from kaged.runtime.samples import Samples
 from kaged.runtime.system import System
@@ -218,6 +218,29 @@ class Core:
             kept.state.phase != "ended" for kept in self.world.agents.values()
         ):
             await asyncio.sleep(_LOOK_S)
+
+    async def record_once(self, caller: Caller, act: Callable[[], facts.DaemonEvent]) -> tuple[facts.DaemonEvent, bool]:
+        """Act and record the fact of it; for a repeat of the request the fact of the first time, and True.
+
+        Who may not write at the moment may still act: then nothing is remembered.
+        """
+        made: list[facts.DaemonEvent] = []
+
+        def commit() -> Receipt:
+            made.append(act())
+            return self.engine.commit([Draft(stream=DAEMON_STREAM, event=made[0])], caller)
+
+        try:
+            receipt = await self.engine.once(caller, commit)
+        except Unavailable as error:
+            if not made:
+                raise
+            log.warning("not_recorded type=%s reason=%s", made[0].type_name, error.reason)
+        if made:
+            return made[0], False
+        found = self._fact(receipt.first_seq)
+        assert isinstance(found, facts.DaemonEvent)
+        return found, True
 
     # --- effects that are neither a child's nor a tree's ---------------------------------------------------------
 

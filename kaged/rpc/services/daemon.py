@@ -1,11 +1,14 @@
 """DaemonService: status, figures, reload, shutdown. The only service that answers while the daemon recovers."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Protocol
 
 from kaged.api.v1 import daemon_service_pb2 as pb
 from kaged.domain.errors import Invalid
+from kaged.domain.events.agent import DaemonEvent, DaemonStopWanted, Reloaded
+from kaged.rpc import convert
 from kaged.rpc.methods import Call
+from kaged.runtime.engine import Caller
 
 
 class Operator(Protocol):
@@ -20,8 +23,17 @@ class Operator(Protocol):
     def reload(self) -> tuple[list[str], list[str]]:
         """Read the configuration again: what was taken over, what needs a restart."""
 
-    def shutdown(self, *, stop_agents: bool, timeout_s: float, reason: str) -> tuple[int, int]:
-        """Begin to stop: how many agents go on, how many are being stopped."""
+    def shutdown(self, *, stop_agents: bool, timeout_s: float, reason: str) -> None:
+        """Begin to stop."""
+
+    def live_runs(self) -> int:
+        """How many agents have a process."""
+
+    async def record_once(self, caller: Caller, act: Callable[[], DaemonEvent]) -> tuple[DaemonEvent, bool]:
+        """Act and record the fact of it; for a repeat of the request the fact of the first time, and True.
+
+        A disk that takes nothing at the moment keeps nobody from acting; then nothing is remembered.
+        """
 
     async def changed(self, timeout_s: float) -> None:
         """Return when the status may have changed, at the latest after the timeout."""
@@ -43,19 +55,37 @@ class DaemonService:
 
     async def Reload(self, request: pb.ReloadRequest, call: Call) -> pb.ReloadResponse:
         """Read the configuration again."""
-        applied, needs_restart = self._operator.reload()
-        return pb.ReloadResponse(applied=applied, needs_restart=needs_restart)
+
+        def act() -> Reloaded:
+            applied, needs_restart = self._operator.reload()
+            return Reloaded(applied=tuple(applied), needs_restart=tuple(needs_restart))
+
+        caller = call.caller(convert.request_id_in(request.request_id), request)
+        fact, _ = await self._operator.record_once(caller, act)
+        assert isinstance(fact, Reloaded)
+        return pb.ReloadResponse(applied=fact.applied, needs_restart=fact.needs_restart)
 
     async def Shutdown(self, request: pb.ShutdownRequest, call: Call) -> pb.ShutdownResponse:
-        """Stop in order, after this answer."""
+        """Stop in order, after this answer. The wish is on disk before it begins, so a repeat does not do it again."""
         if not 0 <= request.timeout_s <= 86_400:
             raise Invalid(("timeout_s", "must lie between 0 and 86400"))
-        kept, stopping = self._operator.shutdown(
-            stop_agents=request.mode == pb.SHUTDOWN_MODE_STOP_AGENTS,
-            timeout_s=request.timeout_s or 30,
-            reason="requested",
-        )
-        return pb.ShutdownResponse(agents_kept=kept, agents_stopping=stopping)
+        stop_agents, timeout_s = request.mode == pb.SHUTDOWN_MODE_STOP_AGENTS, request.timeout_s or 30
+
+        def act() -> DaemonStopWanted:
+            live = self._operator.live_runs()
+            return DaemonStopWanted(
+                agents="stop" if stop_agents else "keep",
+                timeout_s=timeout_s,
+                agents_kept=0 if stop_agents else live,
+                agents_stopping=live if stop_agents else 0,
+            )
+
+        caller = call.caller(convert.request_id_in(request.request_id), request)
+        fact, repeated = await self._operator.record_once(caller, act)
+        if not repeated:
+            self._operator.shutdown(stop_agents=stop_agents, timeout_s=timeout_s, reason="requested")
+        assert isinstance(fact, DaemonStopWanted)
+        return pb.ShutdownResponse(agents_kept=fact.agents_kept, agents_stopping=fact.agents_stopping)
 
     async def WatchStatus(self, request: pb.WatchStatusRequest, call: Call) -> AsyncIterator[pb.WatchStatusResponse]:
         """The status, and again whenever it changes."""
