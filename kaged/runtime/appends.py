@@ -145,7 +145,7 @@ class Appends:
         if not caller.request_id:
             accepted = await self.append(raws, checks, caller.actor)
             if accepted.done is not None:
-                await asyncio.shield(accepted.done)
+                await self._journal.recorded(accepted.done)
             return accepted.placed
         while True:
             earlier = self._engine.earlier(caller)
@@ -179,14 +179,12 @@ class Appends:
             self._journal.add_rows([operation_row(mark, new[0].seq, new[0].recorded_us)])
             receipt = Receipt(first_seq=new[0].seq, last_seq=new[-1].seq, done=taken.done)
             self._engine.remember(caller, receipt)
-            await asyncio.shield(taken.done)
+            await self._journal.recorded(taken.done)
         return taken.placed
 
     async def _repeat(self, raws: Sequence[bytes], receipt: Receipt, actor: int) -> list[Placed]:
         """The first answer again. Events that came without an id stand where no event with one stands."""
-        if receipt.done is not None:
-            await asyncio.shield(receipt.done)
-        await self._journal.wait_durable(receipt.last_seq)
+        await self._journal.confirm(receipt.last_seq)
         own = range(receipt.first_seq, receipt.last_seq + 1)
         seqs = [self._journal.identities.find(entry.id) for entry in self._admit(raws, actor)]
         rest = iter(sorted(set(own).difference(seqs)))
@@ -235,7 +233,7 @@ class Appends:
             seq = self._journal.identities.find(entry.id)
             if not seq:
                 continue
-            await self._journal.wait_durable(seq)
+            await self._journal.confirm(seq)
             record = split(self._reader.get(seq))
             if not _same(record, entry):
                 raise EventIdReused(entry.id, seq)

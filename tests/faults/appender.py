@@ -1,7 +1,7 @@
 """A process that appends until it is killed: `python -m tests.faults.appender FOLDER SEED`.
 
-Prints `first_seq count` of each append once it is durable. The events of one append carry its number and size as
-tags, so that half an append is noticed afterwards.
+Prints `first_seq count` of each append once it is durable; on a full disk it waits for room. The events of one append
+carry its number and size as tags, so that half an append is noticed afterwards.
 """
 
 import asyncio
@@ -9,7 +9,7 @@ import random
 import sys
 from pathlib import Path
 
-from kaged.store.log.journal import Journal, create_store
+from kaged.store.log.journal import Journal, StoreReadOnly, create_store
 from kaged.store.log.witness import Witness
 from kaged.store.rows.rocks import RocksStore
 from tests.fakes.journals import START_US, Clock, door, new_event
@@ -37,7 +37,14 @@ async def append_for_ever(folder: Path, seed: int) -> None:
                 raws.append(new_event(number, stream=f"s/{number % 7}", tags=tags, data=data))
             entries = entrance.admit(raws, START_US)
             first = entries[0]
-            await journal.accept(entries, 2)
+            while True:
+                try:
+                    done = journal.accept(entries, 2)
+                except StoreReadOnly:
+                    await asyncio.sleep(0.01)
+                    continue
+                break
+            await done
             print(first.seq, count, flush=True)
 
     async with asyncio.TaskGroup() as tasks:

@@ -1,15 +1,29 @@
 """Disks that fail or fill up under a working daemon: it stops writing, says so, and the next start has everything."""
 
+# mypy: disable-error-code="no-untyped-call"
+# (generated stubs are untyped)
+
+import contextlib
 import os
+import random
 import shutil
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
 import pytest
+from grpc_health.v1 import health_pb2
 
-from kaged.api.v1 import daemon_service_pb2
+from kaged.api.v1 import (
+    agent_service_pb2,
+    daemon_service_pb2,
+    event_pb2,
+    event_service_pb2,
+    event_service_pb2_grpc,
+)
+from tests.e2e.api_words import Refused, details, refused
 from tests.e2e.daemon_kit import Kaged, eventually
 from tests.faults.sweep import is_traced
 
@@ -73,32 +87,130 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", "-l", str(state)], check=False)
 
 
-@pytest.mark.parametrize("reserve", [16 << 20, 1])
-def test_a_disk_that_fills_up_loses_nothing_and_all_goes_on_when_there_is_room(
-    tmp_path: Path, small_disk: Path, reserve: int
+def test_a_disk_that_gets_full_stops_writing_in_time_and_all_goes_on_when_there_is_room(
+    tmp_path: Path, small_disk: Path
 ) -> None:
-    """With a reserve the daemon turns read-only in time; without one the store may fail and the daemon has to end."""
     go = tmp_path / "go"
-    with Kaged(tmp_path, environment={"KAGED_MIN_FREE_BYTES": str(reserve)}) as kaged:
+    with Kaged(tmp_path, environment={"KAGED_MIN_FREE_BYTES": str(16 << 20)}) as kaged:
         agent = kaged.spawn(*counting(go))
         eventually(lambda: kaged.agent(agent).run.stdout_bytes, "its first output")
-        filler = small_disk / "filler"
-        room = shutil.disk_usage(small_disk).free - (8 << 20 if reserve > 1 else 0)
-        fill = ["dd", "if=/dev/zero", f"of={filler}", "bs=64k", f"count={room >> 16}"]
-        subprocess.run(fill, capture_output=True, check=False)
-        eventually(lambda: _ended(kaged) or _read_only(kaged), "the daemon to notice")
-        if reserve > 1:
-            assert not _ended(kaged)
-        filler.unlink()
-        if _ended(kaged):
-            assert kaged.exit_code() == 74
-            kaged.start()
-        else:
-            kaged.wait_serving()
+        fill(small_disk, leave_bytes=8 << 20)
+        eventually(lambda: _read_only(kaged), "the daemon to notice")
+        assert kaged.health() == health_pb2.HealthCheckResponse.NOT_SERVING
+        assert refused(lambda: kaged.spawn("true")).reason == "STORE_READ_ONLY"
+        (small_disk / "filler").unlink()
+        kaged.wait_serving()
         assert kaged.wait(kaged.spawn("true")).outcome.exit_code == 0
         go.touch()
         assert kaged.wait(agent).outcome.exit_code == 0
         assert_counted(kaged, agent)
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_commit_that_finds_no_room_is_kept_and_made_when_there_is_some(
+    tmp_path: Path, small_disk: Path, *, killed: bool
+) -> None:
+    """No reserve: the commit itself meets the full disk. Reads, subscriptions and agents go on."""
+    go = tmp_path / "go"
+    with Kaged(tmp_path, environment={"KAGED_MIN_FREE_BYTES": "1"}) as kaged:
+        agent = kaged.spawn(*counting(go))
+        eventually(lambda: kaged.agent(agent).run.stdout_bytes, "its first output")
+        following = _Following(kaged)
+        fill(small_disk, leave_bytes=1 << 20)
+        acknowledged, refusal = _appended_until_refused(kaged)
+        assert refusal.reason == "STORE_STALLED"
+        assert refusal.retry_s
+        assert "request id" in refusal.hint
+        assert not _ended(kaged)
+        eventually(lambda: _read_only(kaged), "the status")
+        eventually(lambda: kaged.health() == health_pb2.HealthCheckResponse.NOT_SERVING, "health to say so")
+        assert refused(lambda: kaged.spawn("true")).reason == "STORE_READ_ONLY"
+        assert refused(lambda: _append(kaged, acknowledged)).reason == "STORE_STALLED"  # the same request
+        assert refused(lambda: _append(kaged, acknowledged + 1)).reason == "STORE_READ_ONLY"
+        assert kaged.agent(agent).state == agent_service_pb2.AGENT_STATE_RUNNING
+        assert [found.id for found in kaged.agents.ListAgents(agent_service_pb2.ListAgentsRequest()).agents] == [agent]
+        assert _stored(kaged) == list(range(acknowledged))
+        if killed:
+            kaged.kill()
+        (small_disk / "filler").unlink()
+        if killed:
+            kaged.start()
+        else:
+            kaged.wait_serving()
+            # The one that nobody could be told about is there, once; its repeat is told where.
+            assert _stored(kaged) == list(range(acknowledged + 1))
+        seq = _append(kaged, acknowledged)
+        assert seq == _append(kaged, acknowledged)
+        assert _stored(kaged) == list(range(acknowledged + 1))
+        if not killed:
+            following.until(seq)
+        following.close()
+        assert kaged.wait(kaged.spawn("true")).outcome.exit_code == 0
+        go.touch()
+        assert kaged.wait(agent).outcome.exit_code == 0
+        assert_counted(kaged, agent)
+        kaged.kill()
+        assert kaged.fsck()[0] == 0, kaged.fsck()[1]
+
+
+def fill(disk: Path, *, leave_bytes: int = 0) -> None:
+    """Leave only so much room."""
+    count = (shutil.disk_usage(disk).free - leave_bytes) // 4096
+    command = ["dd", "if=/dev/zero", f"of={disk / 'filler'}", "bs=4k", f"count={count}"]
+    subprocess.run(command, capture_output=True, check=False)
+
+
+def _append(kaged: Kaged, number: int) -> int:
+    """One event of its own request; its seq."""
+    event = event_pb2.NewEvent(
+        meta=event_pb2.Meta(stream="filling", type="test.filled", tags=[event_pb2.Tag(key="n", value=str(number))]),
+        body=event_pb2.Body(custom=event_pb2.CustomPayload(data=random.Random(number).randbytes(50_000))),
+    )
+    request = event_service_pb2.AppendEventsRequest(request_id=f"fill-{number}", events=[event])
+    return int(kaged.events.AppendEvents(request, timeout=30).appended[0].seq)
+
+
+def _appended_until_refused(kaged: Kaged) -> tuple[int, Refused]:
+    """How many were acknowledged, and what the next was told."""
+    number = 0
+    while True:
+        try:
+            _append(kaged, number)
+        except grpc.RpcError as error:
+            return number, details(error)
+        number += 1
+
+
+def _stored(kaged: Kaged) -> list[int]:
+    """Numbers of the events of `_append`."""
+    tags = [event.meta.tags for event in kaged.read('type = "test.filled"')]
+    return [int(tag.value) for some in tags for tag in some if tag.key == "n"]
+
+
+class _Following:
+    """A subscription in a thread, and how far it has got."""
+
+    def __init__(self, kaged: Kaged) -> None:
+        self._channel = kaged.connect()
+        stub = event_service_pb2_grpc.EventServiceStub(kaged.owned(self._channel))
+        self._answers = stub.SubscribeEvents(event_service_pb2.SubscribeEventsRequest(after_seq=0))
+        self.seqs: list[int] = []
+        self._thread = threading.Thread(target=self._follow)
+        self._thread.start()
+
+    def _follow(self) -> None:
+        with contextlib.suppress(grpc.RpcError):
+            for answer in self._answers:
+                self.seqs += [event.seq for event in answer.batch.events]
+
+    def until(self, seq: int) -> None:
+        eventually(lambda: self.seqs and self.seqs[-1] >= seq, "the subscription to get there")
+        assert self.seqs == list(range(1, len(self.seqs) + 1))
+
+    def close(self) -> None:
+        self._answers.cancel()
+        self._channel.close()
+        self._thread.join()
 
 
 def _spawned_until_it_fails(kaged: Kaged) -> Iterator[str]:

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from kaged.store.log.journal import Journal, create_store
+from kaged.store.log.journal import Journal, StoreReadOnly, StoreStalled, create_store
 from kaged.store.log.merkle import root_of
 from kaged.store.log.witness import FILE_NAME, Witness
-from kaged.store.rows.keyvalue import DiskFull, StoreBusy, StoreCorrupt
+from kaged.store.rows.keyvalue import StoreBusy, StoreCorrupt
 from kaged.store.rows.rocks import RocksStore
 from kaged.store.wire.door import leaf_of, reread
 from tests.fakes.journals import START_US, Clock, OpenJournal, door, frames_of, new_event
@@ -313,10 +313,10 @@ def test_a_full_disk_is_named_and_what_was_acknowledged_is_there_when_there_is_r
         try:
             while number < 10_000:
                 raws = [new_event(number + at, data=random.Random(number).randbytes(20_000)) for at in range(1, 21)]
-                await journal.accept(door().admit(raws, START_US), 2)
+                await journal.recorded(journal.accept(door().admit(raws, START_US), 2))
                 number += 20
-        except DiskFull:
-            with pytest.raises(DiskFull) as refused:
+        except StoreStalled:
+            with pytest.raises(StoreReadOnly) as refused:
                 journal.accept(door().admit([new_event(1)], START_US), 2)
             assert "space" in refused.value.hint
         finally:

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kaged.domain.errors import KageError
-from kaged.store.log.journal import Commit, Journal, StoreStalled, create_store
+from kaged.store.log.journal import Commit, Journal, StoreReadOnly, StoreStalled, create_store
 from kaged.store.rows.inmemory import MemoryStore
 from kaged.store.rows.keys import FAMILIES, SEGMENT
-from kaged.store.rows.keyvalue import DiskFull, KeyValue, StoreFailed
+from kaged.store.rows.keyvalue import KeyValue, StoreFailed
 from kaged.store.wire.entry import Entry
 from tests.fakes.full_disk import Fault, FullDiskStore
 from tests.fakes.journals import START_US, Clock, door, frames_of, new_event
@@ -81,7 +81,7 @@ async def test_what_a_full_disk_refused_is_recorded_once_there_is_room_and_calle
             await asked
     assert not await journal.settles(2)
     assert await journal.settles(1)
-    with pytest.raises(DiskFull):
+    with pytest.raises(StoreReadOnly):
         journal.accept(entries(3), 2)
     store.full = False
     await patient
@@ -182,7 +182,7 @@ async def _play(faults: Sequence[Fault], sizes: Sequence[int], killed_at: int) -
         while True:
             try:
                 done = journal.accept(entries(journal.accepted_seq + 1, size), 2)
-            except DiskFull:
+            except StoreReadOnly:
                 await asyncio.sleep(0.001)
                 continue
             break

@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
+from shutil import disk_usage
+from time import monotonic
 from typing import Final, TypeVar, cast
 
 from rocksdict import (
@@ -44,6 +46,8 @@ _MIB: Final = 1 << 20
 _MAX_WAL_BYTES: Final = 24 * _MIB  # bounds the replay after a kill: about 15 ms per MiB here
 _BLOCK_CACHE_BYTES: Final = 16 * _MIB
 _SLICE_ROWS: Final = 32
+_ROOM_BYTES: Final = 64 * _MIB
+_STUCK_S: Final = 60.0
 _ROCKS_DEFAULT: Final = "default"
 _RAW_FAMILIES: Final = tuple(family for family in FAMILIES if family != "meta")  # meta is RocksDB's `default`
 _Row = TypeVar("_Row")
@@ -98,6 +102,7 @@ class RocksStore:
         self._path = path
         self._unsynced = WriteOptions()
         self._torn_log = 0  # number of the last log that a full disk may have left with half a record at its end
+        self._room_since_s = 0.0
 
     def batch(self) -> Batch:
         return _RocksBatch(self._handles)
@@ -120,24 +125,39 @@ class RocksStore:
     def _refused(self, error: Exception) -> KageError:
         failure = classify(error, self._path)
         if isinstance(failure, DiskFull):
-            self._torn_log = max(self._torn_log, self._newest_log()[0])
+            number, size = self._newest_log()
+            self._torn_log = max(self._torn_log, number if size else 0)
         return failure
 
     def _newest_log(self) -> tuple[int, int]:
         """Number and size."""
         logs = [(int(path.stem), path) for path in self._path.glob("*.log") if path.stem.isdigit()]
-        if not logs:
-            return 0, 0
-        number, path = max(logs)
-        return number, path.stat().st_size
+        number, path = max(logs, default=(0, None))
+        return number, path.stat().st_size if path is not None else 0
 
     def resume(self) -> None:
-        self.flush()  # refused until RocksDB has mended itself
-        number, size = self._newest_log()
-        if number <= self._torn_log and size:
-            # Appending behind half a record would lose what follows at the next start, and a sync of bytes whose
-            # sync has failed before proves nothing.
-            raise DiskFull(f"the disk of {self._path} is full", hint="free some space; nothing acknowledged is lost")
+        try:
+            if self._torn_log and self._newest_log()[0] <= self._torn_log:
+                # Appending behind half a record would lose what follows at the next start, and a sync of bytes whose
+                # sync has failed before proves nothing.
+                raise _full(self._path)
+            # Asked by an empty write, which is refused at once. Flushing every time would keep RocksDB from mending
+            # itself: that waits until nobody flushes.
+            self.write(self.batch())
+        except DiskFull:
+            self._look_for_room()
+            raise
+        self.flush()
+        self._torn_log, self._room_since_s = 0, 0.0
+
+    def _look_for_room(self) -> None:
+        """Give up when there is room and RocksDB does not see it: a new start does."""
+        if disk_usage(self._path).free < _ROOM_BYTES:
+            self._room_since_s = 0.0
+        elif not self._room_since_s:
+            self._room_since_s = monotonic()
+        elif monotonic() - self._room_since_s > _STUCK_S:
+            raise StoreFailed(f"the store {self._path} does not go on although there is room", hint="start kaged again")
 
     def get(self, family: Family, key: bytes) -> bytes | None:
         try:
@@ -297,8 +317,10 @@ def classify(error: Exception, path: Path) -> KageError:
     """RocksDB's text as one of our errors."""
     text = str(error)
     lowered = text.lower()
-    if "no space left" in lowered or "disk quota" in lowered:
-        return DiskFull(f"the disk of {path} is full", hint="free some space; nothing acknowledged is lost")
+    if "no space left" in lowered:
+        return _full(path)
+    if "disk quota" in lowered:  # RocksDB does not go on after this one
+        return StoreFailed(f"the quota for {path} is used up", hint="raise it; the daemon stops, agents go on")
     if "lock" in lowered and ("resource temporarily unavailable" in lowered or "no locks available" in lowered):
         return StoreBusy(f"another process has the store {path} open", hint="stop it, or use another --state-dir")
     damaged = (
@@ -317,6 +339,10 @@ def classify(error: Exception, path: Path) -> KageError:
     if "permission denied" in lowered or "read-only file system" in lowered:
         return StoreFailed(f"the store {path} cannot be written: {text}", hint="check owner and mode of the folder")
     return StoreFailed(f"the store {path} failed: {text}", hint="the daemon stops; see the disk's own log")
+
+
+def _full(path: Path) -> DiskFull:
+    return DiskFull(f"the disk of {path} is full", hint="free some space; nothing acknowledged is lost")
 
 
 def broken(error: BaseException) -> bool:
