@@ -29,6 +29,7 @@ from kaged.domain.events.agent import DaemonEvent, Ended
 from kaged.executors.daemon_lock import DaemonLock
 from kaged.executors.local import install_shim
 from kaged.executors.provider import LocalRuns, ProcSampler, RunWatch
+from kaged.executors.scope import Scopes, find_manager
 from kaged.executors.systemd import pending_job
 from kaged.rpc.convert import timestamp
 from kaged.rpc.identity import AgentGate, Identity, OwnerGate, run_token, secret_file
@@ -181,6 +182,9 @@ class Daemon:
     def _build(self, journal: Journal, key: bytes) -> Core:
         config = self._config
         shim = install_shim(config.state_dir)
+        manager = find_manager(self._environ)
+        scopes = Scopes(manager) if manager is not None else None
+        log.info("executor scopes=%s limits=%s", scopes is not None, sorted(manager.limits) if manager else [])
         settings = Settings(
             version=__version__,
             daemon_lock=config.lock_file,
@@ -192,7 +196,7 @@ class Daemon:
         return Core(
             journal,
             self._system,
-            LocalRuns(config.runs_dir, shim, umask=self._agent_umask),
+            LocalRuns(config.runs_dir, shim, umask=self._agent_umask, scopes=scopes),
             RunWatch(config.runs_dir),
             ADAPTERS,
             settings,

@@ -78,6 +78,10 @@ class RunSpec:
     stop_signal: int = 15
     grace_s: float = 10
     linger_s: float = 2
+    # Held by the executor, so not the shim's business and not in spec.json.
+    memory_bytes: int = 0
+    cpus: float = 0
+    processes: int = 0
 
     def to_json(self) -> bytes:
         """The bytes of spec.json. Names and values that are not UTF-8 survive (surrogateescape)."""
@@ -142,7 +146,8 @@ class AgentRecord:
 
 @frozen
 class Exited:
-    """The agent ended. `status` is the raw wait status; exactly one of `code` and `signal` is set."""
+    """The agent ended. `status` is the raw wait status; exactly one of `code` and `signal` is set. `oom_kills`: how
+    many processes of the run the kernel ended for want of memory, as far as the run has a cgroup of its own."""
 
     run_id: str
     status: int
@@ -154,6 +159,7 @@ class Exited:
     stime_us: int
     maxrss_kb: int
     at: Moment
+    oom_kills: int = 0
 
 
 @frozen
@@ -246,6 +252,7 @@ def parse_exit(data: bytes) -> ExitRecord:
                 stime_us=it.number("stime_us"),
                 maxrss_kb=it.number("maxrss_kb"),
                 at=it.moment(),
+                oom_kills=it.number("oom_kills") if it.has("oom_kills") else 0,  # shims before it do not count
             )
             if (exited.code is None) == (exited.signal is None):
                 raise TornRecord("exit.json", "it needs a code or a signal, and not both")
@@ -295,6 +302,9 @@ class _Fields:
         if not isinstance(raw, dict):
             raise TornRecord(name, "not an object")
         self._raw: dict[str, object] = raw
+
+    def has(self, key: str) -> bool:
+        return key in self._raw
 
     def number(self, key: str) -> int:
         value = self._get(key)

@@ -56,13 +56,18 @@ class LaunchFailed(Broken):
 class Launched:
     """A shim that was started. One owner; not for several threads at once."""
 
-    __slots__ = ("_gate", "folder", "pid", "wait_status")
+    __slots__ = ("_gate", "_refusal", "folder", "pid", "wait_status")
 
     def __init__(self, folder: RunFolder, pid: int, gate: socket.socket) -> None:
         self.folder = folder
         self.pid = pid
         self.wait_status: int | None = None
         self._gate: socket.socket | None = gate
+        self._refusal = ""
+
+    def refuse(self, why: str) -> None:
+        """Something that it needs beside the shim cannot be had: `wait_ready` ends it and says why."""
+        self._refusal = why
 
     def wait_ready(self, timeout_s: float) -> Meta:
         """Wait until the shim has its lock and stands at the gate. Raises LaunchFailed (it ended: cancelled,
@@ -78,6 +83,9 @@ class Launched:
             ) from None
         except OSError:
             word = b""
+        if word and self._refusal:
+            self.abandon()
+            raise LaunchFailed(self.folder.run_id, self._refusal)
         meta = self.folder.read_meta() if word else None
         if meta is None:
             self.abandon()

@@ -1,5 +1,6 @@
 """The executor, watch and sampler as the runtime's ports see them: by run id, under one runs folder."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -8,8 +9,12 @@ from kaged.domain.run_records import RunSpec
 from kaged.executors.local import Launched, LocalExecutor
 from kaged.executors.process_table import ProcessTable, Usage, kill_carriers
 from kaged.executors.run_folder import LOCK, Liveness, RunFolder, empty_trash, list_runs
+from kaged.executors.scope import ManagerRefused, Scopes
 from kaged.executors.watch import FolderWatch, watch_folders
 from kaged.ports import RunChanges
+
+_BY_THE_DAEMON: Final = frozenset(("wall_time_s", "idle_s", "output_bytes"))
+log = logging.getLogger("kaged.executors")
 
 
 class Folder(RunFolder):
@@ -37,17 +42,26 @@ class Folder(RunFolder):
 
 
 class LocalRuns:
-    """Runs as plain children under a folder. Limits that need cgroups are not enforced here."""
+    """Runs as children under a folder, each in a scope of its own where there is somebody to ask for one. Without,
+    limits that need cgroups are not enforced."""
 
-    enforces: Final = frozenset(("wall_time_s", "idle_s", "output_bytes"))
-
-    def __init__(self, runs_dir: Path, shim: Path, *, umask: int = -1) -> None:
+    def __init__(self, runs_dir: Path, shim: Path, *, umask: int = -1, scopes: Scopes | None = None) -> None:
         runs_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._dir = runs_dir
         self._local = LocalExecutor(shim, umask=umask)
+        self._scopes = scopes
+        self.enforces: frozenset[str] = _BY_THE_DAEMON | (scopes.enforces if scopes is not None else frozenset())
 
     def launch(self, run: str, spec: RunSpec) -> Launched:
-        return self._local.launch(self.folder(run), spec)
+        launched = self._local.launch(self.folder(run), spec)
+        if self._scopes is not None:
+            try:
+                self._scopes.start(run, launched.pid, spec)  # while its interpreter starts
+            except ManagerRefused as error:
+                if spec.memory_bytes or spec.cpus or spec.processes:
+                    launched.refuse(str(error))  # it was promised limits: better not at all
+                log.warning("no_scope run=%s error=%s", run, error)
+        return launched
 
     def folder(self, run: str) -> Folder:
         return Folder(self._dir / run)
@@ -56,7 +70,8 @@ class LocalRuns:
         return [folder.run_id for folder in list_runs(self._dir)]
 
     def kill_leftovers(self, run: str) -> list[int]:
-        return kill_carriers(run)
+        hit = self._scopes.kill(run) if self._scopes is not None else []
+        return hit + kill_carriers(run)
 
     def empty_trash(self) -> None:
         empty_trash(self._dir)

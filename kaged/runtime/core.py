@@ -383,6 +383,9 @@ class Core:
             wall_s=spec.limits.wall_time_s,
             stop_signal=spec.stop.signal,
             grace_s=spec.stop.grace_s,
+            memory_bytes=spec.limits.memory_bytes,
+            cpus=spec.limits.cpus,
+            processes=spec.limits.processes,
         )
 
     def equip(self, run: str) -> None:

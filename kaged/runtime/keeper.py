@@ -421,6 +421,7 @@ def order_of(fact: facts.StopWanted | facts.Signalled | facts.Resized) -> Order:
 
 
 NOTHING: Final = "not_started"
+_SIGKILL: Final = 9
 
 
 def ended(
@@ -436,6 +437,9 @@ def ended(
             code, signal, core = (-1 if record.code is None else record.code), record.signal or 0, record.core
             cpu_us, rss = record.utime_us + record.stime_us, record.maxrss_kb * 1024
             stopped_by, ended_us, boot_id = record.stopped_by or "", record.at.wall_us, record.at.boot_id
+            if record.oom_kills:
+                note = f"out of memory: the kernel killed {record.oom_kills} of its processes"
+                stopped_by = stopped_by or ("memory" if record.signal == _SIGKILL else "")
         case ExecFailed():
             kind, errno, stopped_by = "exec_failed", record.errno, record.stopped_by or ""
             ended_us, boot_id = record.at.wall_us, record.at.boot_id

@@ -762,6 +762,7 @@ class Shim:
         found["utime_us"] = int(usage.ru_utime * 1e6)
         found["stime_us"] = int(usage.ru_stime * 1e6)
         found["maxrss_kb"] = maxrss_kb
+        found["oom_kills"] = oom_kills(self.spec.run_id)
         self.record("exit.json", found | moment(), durable=True)
 
     def enforce(self, now: float) -> None:
@@ -880,6 +881,30 @@ class Shim:
                 return
             del self.records[0]
             self.records_retry_at = 0.0
+
+
+def oom_kills(run_id: str) -> int:
+    """How many processes the kernel ended in this run's cgroup for want of memory; 0 where it has none of its own."""
+    files = []
+    try:
+        for line in read_file("/proc/self/cgroup", 1 << 16).decode("utf-8", "surrogateescape").splitlines():
+            _, controllers, path = line.split(":", 2)
+            if not path.endswith("/kage-" + run_id + ".scope"):
+                continue
+            if not controllers:
+                files += ["/sys/fs/cgroup" + top + path + "/memory.events" for top in ("", "/unified")]
+            elif "memory" in controllers.split(","):
+                files.append("/sys/fs/cgroup/memory" + path + "/memory.oom_control")
+    except (OSError, ValueError):
+        pass
+    for name in files:
+        try:
+            for line in read_file(name, 1 << 12).decode("ascii").splitlines():
+                if line.startswith("oom_kill "):
+                    return int(line[9:])
+        except (OSError, ValueError):
+            pass
+    return 0
 
 
 def moment() -> dict[str, object]:

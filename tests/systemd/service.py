@@ -124,7 +124,11 @@ class Service:
 
     def agent_pids(self, *agents: str) -> list[int]:
         """Pids of agents once they run, as the host counts."""
-        return [eventually(lambda agent=agent: int(self.kage.agent(agent).run.pid), "a pid") for agent in agents]
+
+        def pid(agent: str) -> int:
+            return int(self.kage.agent(agent).run.pid)
+
+        return [eventually(lambda agent=agent: pid(agent), "a pid") for agent in agents]  # type: ignore[misc]  # a lambda's default
 
     def lives(self, pid: int) -> bool:
         """Whether a process is there (a zombie is not)."""

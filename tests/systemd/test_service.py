@@ -134,7 +134,7 @@ class Follower:
                         break
             except (grpc.RpcError, FileNotFoundError):
                 self.breaks += 1
-                self._stop.wait(0.05)
+                self._stop.wait(0.2)
             finally:
                 channel.close()
 

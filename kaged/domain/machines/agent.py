@@ -327,7 +327,7 @@ def decide_ended(
 
 
 def _how(state: AgentState, report: RunEnded) -> How:
-    if state.stop is not None or report.stopped_by:
+    if state.stop is not None or report.stopped_by not in ("", "memory"):  # the kernel's kill is a crash
         return "shutdown"
     if report.kind == "exited" and not report.signal and report.exit_code in (0, *state.spec.success_exit_codes):
         return "normal"
@@ -417,12 +417,16 @@ def _ended(
 
 def _detail(report: RunEnded) -> str:
     """A sentence for people, where the numbers alone say little."""
+    if report.stopped_by == "memory":
+        return report.note
     if report.signal:
         return f"ended by {format_signal(report.signal)}" + (", core dumped" if report.core_dumped else "")
     return report.note
 
 
 def _why(report: RunEnded) -> str:
+    if report.stopped_by == "memory":
+        return "out_of_memory"
     if report.kind == "exited":
         return "signal" if report.signal else "exit"
     return report.kind
