@@ -203,19 +203,25 @@ class Reader:
         self, selection: Selection, after: int, up_to: int, limit: int, max_bytes: int, *, reverse: bool
     ) -> Page:
         # Not more than asked for: each may lie in a block of its own, and mostly all of them match.
-        most = min(SCAN_ROWS, max(64, limit))
+        most = min(SCAN_ROWS, limit if selection.exact else max(64, limit))
         candidates = self._candidates(selection, after, up_to, reverse=reverse)
-        rows: list[bytes] = []
+        found: list[tuple[int, bytes]] = []
         size, exhausted = 0, False
-        while len(rows) < most and size < max_bytes and not exhausted:
-            wanted = min(_GET_ROWS, most - len(rows))
+        while len(found) < most and size < max_bytes and not exhausted:
+            wanted = min(_GET_ROWS, most - len(found))
             seqs = list(islice(candidates, wanted))
             values = self._store.get_many("events", [pack_seq(seq) for seq in seqs])
-            some = [value for value in values if value]
-            size += sum(map(len, some))
-            rows += some
+            some = [(seq, value) for seq, value in zip(seqs, values, strict=True) if value]
+            size += sum(len(value) for _, value in some)
+            found += some
             exhausted = len(seqs) < wanted
-        return self._filter(selection, rows, after, up_to, limit, max_bytes, reverse=reverse, exhausted=exhausted)
+        rows = [value for _, value in found]
+        if not selection.exact:
+            return self._filter(selection, rows, after, up_to, limit, max_bytes, reverse=reverse, exhausted=exhausted)
+        taken = _within_bytes(rows, max_bytes)
+        last_seq = found[taken - 1][0] if taken else 0
+        frames = [without_body(framed) for framed in rows[:taken]] if selection.head_only else rows[:taken]
+        return Page(frames, last_seq, last_seq, done=exhausted and taken == len(rows))
 
     def _filter(
         self,
@@ -346,3 +352,13 @@ class Reader:
         for seq in self._postings(term(STREAM, stream), self._journal.first_seq - 1, limit, reverse=True):
             return reread(self.get(seq))
         return None
+
+
+def _within_bytes(frames: list[bytes], max_bytes: int) -> int:
+    """How many of them there are up to the one that reaches `max_bytes`."""
+    size = 0
+    for at, framed in enumerate(frames, 1):
+        size += len(framed)
+        if size >= max_bytes:
+            return at
+    return len(frames)

@@ -5,7 +5,7 @@ from typing import Final
 
 from kaged.domain.filter import EVENTS, Everything, Node, bounds, compile_filter, parse, required
 from kaged.domain.filter.schema import Value
-from kaged.domain.filter.tree import And, Compare, Or
+from kaged.domain.filter.tree import And, Compare, Match, Or
 from kaged.store.rows.keys import AGENT, STREAM, TAG, TYPE
 from kaged.store.wire.entry import Entry
 
@@ -56,6 +56,7 @@ class Selection:
         self.everything = isinstance(node, Everything)
         self.matches: Callable[[Entry], bool] = compile_filter(node, _ACCESSORS)
         self.terms = _terms(node)
+        self.exact = _exact(node)  # the index alone tells what matches
         self.seqs = bounds(node, "seq")
         self.recorded = bounds(node, "recorded")
 
@@ -79,6 +80,16 @@ def _terms(node: Node) -> tuple[tuple[bytes, str, bool], ...]:
             start = "" if key is None else f"{key}="
             return tuple(sorted((kind, start + need.text, need.prefix) for need in needs))
     return ()
+
+
+def _exact(node: Node) -> bool:
+    match node:
+        case Compare(field="stream" | "agent" | "type", operator="=", value=str() as text):
+            return bool(text)  # what is unset is not in the index
+        case Match(field="type", shape="prefix"):
+            return True
+        case _:
+            return False  # tags too: of two with one key the index has both, a filter sees the last
 
 
 def _tag_keys(node: Node) -> set[str]:
