@@ -91,6 +91,12 @@ class OutOfRange(Refusal):
     reason = "OUT_OF_RANGE"
 
 
+class Late(Refusal):
+    """The caller's deadline came before the answer. What was accepted stays."""
+
+    reason = "DEADLINE_EXCEEDED"
+
+
 class Unimplemented(Refusal):
     """This release cannot do that."""
 

@@ -14,7 +14,7 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
-from kaged.domain.errors import Denied, Invalid, KageError, Unimplemented
+from kaged.domain.errors import Denied, Invalid, KageError, Late, TooMuch, Unimplemented
 from kaged.domain.frozen import frozen
 from kaged.rpc.identity import Identity
 from kaged.rpc.status import abort, bug
@@ -23,7 +23,8 @@ from kaged.runtime.engine import Caller
 Context = grpc.aio.ServicerContext[Any, Any]
 F = TypeVar("F", bound=Callable[..., object])
 _RAW: Final = "_raw_request"
-_UNARY_DEADLINE_S: Final = 3600.0
+MESSAGE_BYTES: Final = 16 << 20  # the largest request
+_LATE_S: Final = 0.05  # so much before the caller's deadline it is told, or its own clock would be first
 
 
 @frozen(kw_only=False)
@@ -77,6 +78,33 @@ class OwnerOnly(Denied):
         super().__init__(f"{method} is the owner's alone", hint="an agent may append events about itself")
 
 
+class MessageTooLarge(TooMuch):
+    """A request is over the limit of bytes."""
+
+    reason = "MESSAGE_TOO_LARGE"
+
+    def __init__(self, size: int) -> None:
+        super().__init__(
+            f"a request of {size} bytes; at most {MESSAGE_BYTES}",
+            hint="send it in pieces",
+            bytes=size,
+            max_bytes=MESSAGE_BYTES,
+        )
+
+
+class DeadlineExceeded(Late):
+    """The caller's deadline came before the answer. What was accepted stays: a `request_id` tells what became of it."""
+
+    reason = "DEADLINE_EXCEEDED"
+
+    def __init__(self, method: str) -> None:
+        super().__init__(
+            f"{method} was not done in the caller's time",
+            hint="repeat it with the same request_id, or with more time",
+            method=method,
+        )
+
+
 class MethodUnknown(Unimplemented):
     """This release has no such method."""
 
@@ -103,13 +131,16 @@ def _handler(
     service: object, descriptor: ServiceDescriptor, method: MethodDescriptor, gate: Gate, ready: Ready
 ) -> "grpc.RpcMethodHandler[Any, Any]":
     function = getattr(service, method.name)
-    path = f"{descriptor.name}.{method.name}"
+    of, name = descriptor.name, method.name  # each look into a descriptor makes the text anew
+    path = f"{of}.{name}"
     raw = getattr(function, _RAW, False)
     # Requests are parsed here and not by grpc, whose refusal of garbage would tell the caller nothing.
-    parse = _same if raw else _parser(GetMessageClass(method.input_type))
+    parse: Callable[[Any], Any] = _same if raw else _parser(GetMessageClass(method.input_type))
+    if method.client_streaming:
+        parse = _each_bounded
 
     def admit(context: Context) -> Call:
-        ready(descriptor.name, method.name)
+        ready(of, name)
         return Call(gate.admit(context), context, path)
 
     if method.server_streaming:
@@ -158,14 +189,32 @@ def _serialize(answer: object) -> bytes:
     return answer if isinstance(answer, bytes) else cast("Message", answer).SerializeToString()
 
 
-def _same(request: Any) -> Any:
+def _same(request: bytes) -> bytes:
+    return _bounded(request)
+
+
+def _bounded(request: bytes) -> bytes:
+    """The door takes a little more than is allowed, so that who sends too much hears it from us."""
+    if len(request) > MESSAGE_BYTES:
+        raise MessageTooLarge(len(request))
     return request
+
+
+async def _each_bounded(requests: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    async for request in requests:
+        yield _bounded(request)
+
+
+def _deadline(context: Context) -> asyncio.Timeout:
+    """The caller's deadline as a limit on the work for it, a moment early."""
+    left_s = cast("float | None", context.time_remaining())  # the stubs forgot None
+    return asyncio.timeout(None if left_s is None else left_s - min(_LATE_S, left_s / 4))
 
 
 def _parser(kind: type[Message]) -> Callable[[bytes], Message]:
     def parse(request: bytes) -> Message:
         try:
-            return kind.FromString(request)
+            return kind.FromString(_bounded(request))
         except DecodeError:
             name = kind.DESCRIPTOR.name
             raise Invalid(
@@ -182,9 +231,11 @@ def _unary(
     path: str,
 ) -> Callable[[Any, Context], Awaitable[object]]:
     async def serve(request: bytes, context: Context) -> object:
+        limit = _deadline(context)
         try:
-            call = admit(context)
-            return await function(parse(request), call)
+            async with limit:
+                call = admit(context)
+                return await function(parse(request), call)
         except KageError as error:
             await abort(context, error)
         except asyncio.CancelledError:
@@ -192,7 +243,7 @@ def _unary(
         except Exception as error:
             if _aborted(error):
                 raise
-            await abort(context, bug(path, error))
+            await abort(context, DeadlineExceeded(path) if _is_late(error, limit) else bug(path, error))
         return None
 
     return serve
@@ -205,14 +256,16 @@ def _streaming(
     path: str,
 ) -> Callable[[Any, Context], Awaitable[None]]:
     async def serve(request: Any, context: Context) -> None:
+        limit = _deadline(context)
         try:
-            call = admit(context)
-            answers = function(parse(request), call)
-            try:
-                async for answer in answers:
-                    await context.write(answer)
-            finally:
-                await answers.aclose()  # type: ignore[attr-defined]  # an async generator, as all services write it
+            async with limit:
+                call = admit(context)
+                answers = function(parse(request), call)
+                try:
+                    async for answer in answers:
+                        await context.write(answer)
+                finally:
+                    await answers.aclose()  # type: ignore[attr-defined]  # an async generator, as all services write it
         except KageError as error:
             await abort(context, error)
         except asyncio.CancelledError:
@@ -220,9 +273,13 @@ def _streaming(
         except Exception as error:
             if _aborted(error):
                 raise
-            await abort(context, bug(path, error))
+            await abort(context, DeadlineExceeded(path) if _is_late(error, limit) else bug(path, error))
 
     return serve
+
+
+def _is_late(error: Exception, limit: asyncio.Timeout) -> bool:
+    return isinstance(error, TimeoutError) and limit.expired()
 
 
 def _aborted(error: Exception) -> bool:

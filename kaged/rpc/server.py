@@ -21,7 +21,7 @@ from kaged.api.v1 import (
 )
 from kaged.domain.errors import Unavailable
 from kaged.rpc.identity import AgentGate, OwnerGate
-from kaged.rpc.methods import Gate, UnknownMethods, handlers, refusing
+from kaged.rpc.methods import MESSAGE_BYTES, Gate, UnknownMethods, handlers, refusing
 from kaged.rpc.services.agents import AgentService
 from kaged.rpc.services.approvals import ApprovalService
 from kaged.rpc.services.daemon import DaemonService, Operator
@@ -30,9 +30,8 @@ from kaged.rpc.services.supervisors import SupervisorService
 from kaged.runtime.appends import Appends
 from kaged.runtime.core import Core
 
-MESSAGE_BYTES: Final = 16 << 20
 _OPTIONS: Final[Sequence[tuple[str, Any]]] = (
-    ("grpc.max_receive_message_length", MESSAGE_BYTES),
+    ("grpc.max_receive_message_length", 2 * MESSAGE_BYTES),  # what lies between is refused by us, with words
     ("grpc.max_send_message_length", MESSAGE_BYTES),
     ("grpc.http2.bdp_probe", 0),  # keeps what is parked for a stuck reader at 64 KiB
     ("grpc.so_reuseport", 0),

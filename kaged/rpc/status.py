@@ -24,6 +24,7 @@ _CODES: Final[tuple[tuple[type[KageError], int], ...]] = (
     (errors.Unauthenticated, code_pb2.UNAUTHENTICATED),
     (errors.TooMuch, code_pb2.RESOURCE_EXHAUSTED),
     (errors.OutOfRange, code_pb2.OUT_OF_RANGE),
+    (errors.Late, code_pb2.DEADLINE_EXCEEDED),
     (errors.Unimplemented, code_pb2.UNIMPLEMENTED),
     (errors.Unavailable, code_pb2.UNAVAILABLE),
     (errors.Broken, code_pb2.UNAVAILABLE),

@@ -5,6 +5,8 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
+from google.protobuf.field_mask_pb2 import FieldMask
+
 from kaged.api.v1 import agent_service_pb2 as pb
 from kaged.domain.errors import Invalid, Precondition
 from kaged.domain.filter import AGENTS, Node, parse
@@ -15,6 +17,7 @@ from kaged.rpc import convert
 from kaged.rpc.agent_rows import agent_filter
 from kaged.rpc.logs import stream_logs
 from kaged.rpc.methods import Call
+from kaged.rpc.read_mask import mask_in, masked
 from kaged.runtime.agents import AgentNotFound, Answer
 from kaged.runtime.core import Core
 
@@ -26,6 +29,7 @@ class _Page:
     """Agents that fit into one answer, by count and by size."""
 
     size: int
+    mask: FieldMask | None = None
     agents: list[pb.Agent] = field(default_factory=list)
     room: int = convert.PAGE_BYTES
 
@@ -34,6 +38,7 @@ class _Page:
         return len(self.agents) >= self.size or self.room <= 0
 
     def add(self, agent: pb.Agent) -> None:
+        agent = masked(agent, self.mask)
         self.agents.append(agent)
         self.room -= agent.ByteSize()
 
@@ -140,6 +145,7 @@ class AgentService:
         """One agent, now or as of an earlier seq."""
         if request.at_seq and request.HasField("at_time"):
             raise Invalid(("at_time", "give at_seq or at_time, not both"))
+        mask = mask_in(request.read_mask, pb.Agent)
         agent = self._core.agents.resolve(request.agent)
         at_seq = request.at_seq
         if request.HasField("at_time"):
@@ -148,8 +154,8 @@ class AgentService:
                 raise AgentNotFound(request.agent)
         if at_seq:
             self._core.reader.check_position(at_seq)
-            return pb.GetAgentResponse(agent=await self._as_of(agent, at_seq))
-        return pb.GetAgentResponse(agent=await self._now(agent))
+            return pb.GetAgentResponse(agent=masked(await self._as_of(agent, at_seq), mask))
+        return pb.GetAgentResponse(agent=masked(await self._now(agent), mask))
 
     async def _as_of(self, agent: str, seq: int) -> pb.Agent:
         """An agent as it is recorded up to a seq."""
@@ -187,51 +193,50 @@ class AgentService:
         if cursor:
             below, now_us = (int(part) for part in cursor.split(b","))
         matches = agent_filter(self._parse(request.filter, now_us))
-        token, found = "", list[pb.Agent]()
+        page = _Page(size, mask_in(request.read_mask, pb.Agent))
+        token = ""
         if request.at_seq:
             self._core.reader.check_position(request.at_seq)
         seq, rest = request.at_seq or self._core.journal.accepted_seq, 0
         stored = request.show_ended or bool(request.at_seq)
         if not stored:
-            found, rest, seq = self._live(below, size, matches)
+            rest, seq = self._live(page, below, matches)
         if not await self._core.journal.settles(seq):  # a full disk: as it is recorded
-            stored, seq = True, self._core.reader.head
+            stored, seq, page = True, self._core.reader.head, _Page(size, page.mask)
         if stored:
-            found, rest = await asyncio.to_thread(self._stored, below, size, seq, request.show_ended, matches)
+            rest = await asyncio.to_thread(self._stored, page, below, seq, request.show_ended, matches)
         if rest > 1:
             token = write_page_token(f"{rest},{now_us}".encode(), method="ListAgents", arguments=arguments)
-        return pb.ListAgentsResponse(agents=found, next_page_token=token, as_of_seq=seq)
+        return pb.ListAgentsResponse(agents=page.agents, next_page_token=token, as_of_seq=seq)
 
-    def _live(self, below: int, size: int, matches: Callable[[AgentState], bool]) -> tuple[list[pb.Agent], int, int]:
+    def _live(self, page: _Page, below: int, matches: Callable[[AgentState], bool]) -> tuple[int, int]:
         """What has not ended, newest first, as accepted now; where the next page begins (0: nowhere), and the seq."""
         seq = self._core.journal.accepted_seq
         states = [kept.state for kept in self._core.world.agents.values() if kept.state.number < below]
         wanted = sorted(
             (state for state in states if state.phase != "ended" and matches(state)), key=lambda state: -state.number
         )
-        page = _Page(size)
         for state in wanted:
             if page.full:
-                return page.agents, below, seq
+                return below, seq
             page.add(convert.agent(state, seq, sizes=self._core.sizes(state)))
             below = state.number
-        return page.agents, 0, seq
+        return 0, seq
 
     def _stored(
-        self, below: int, size: int, seq: int, show_ended: bool, matches: Callable[[AgentState], bool]
-    ) -> tuple[list[pb.Agent], int]:
+        self, page: _Page, below: int, seq: int, show_ended: bool, matches: Callable[[AgentState], bool]
+    ) -> int:
         """The same from states as of a seq. In a thread: it looks at all that ever were."""
-        page = _Page(size)
         while numbered := self._core.views.numbered(below, 64):
             for number, agent in numbered:
                 row = self._core.views.agent(agent, seq)
                 shown = row is not None and not row[0].removed and (show_ended or row[0].phase != "ended")
                 if row is not None and shown and matches(row[0]):
                     if page.full:
-                        return page.agents, below
+                        return below
                     page.add(convert.agent(row[0], seq, sizes=self._core.sizes_at(row[0], seq)))
                 below = number
-        return page.agents, 0
+        return 0
 
     def _parse(self, text: str, now_us: int) -> Node:
         return parse(text, AGENTS, now_us=now_us)
