@@ -171,7 +171,7 @@ def _ask(seed: int) -> int:
     tell(type="turn.started")
     tell(type="approval.request", id=f"q{seed}", title="go on?", tool="sh", input={"seed": seed})
     while True:
-        patience_s = 0.4 if answers else 60.0
+        patience_s = 0.4 if answers else 900.0  # its client may be held up for minutes
         if not select.select([0], [], [], patience_s)[0]:
             break
         data = os.read(0, 65536)
