@@ -1,7 +1,12 @@
 """A start loads what READY needs, and nothing that was measured to be dear and not needed."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
 
 # each with what it costs a start
 NOT_NEEDED = {
@@ -23,3 +28,27 @@ def test_grpc_has_no_fork_handlers_and_ssl_is_there_for_whoever_wants_it() -> No
     program = "import kaged.cli, os, ssl, asyncio; print(os.environ['GRPC_ENABLE_FORK_SUPPORT'], ssl.__name__)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout == "0 ssl\n"
+
+
+@pytest.mark.parametrize(
+    ("installed", "wanted", "loop"),
+    [(False, "", "_UnixSelectorEventLoop"), (True, "", "Fast"), (True, "asyncio", "_UnixSelectorEventLoop")],
+)
+def test_uvloop_is_taken_when_it_is_installed_and_not_refused(
+    tmp_path: Path, installed: bool, wanted: str, loop: str
+) -> None:
+    twin = "import asyncio\nclass Fast(asyncio.SelectorEventLoop): pass\nnew_event_loop = Fast\n"
+    (tmp_path / "uvloop.py").write_text(twin if installed else "raise ImportError\n")
+    program = """
+        import asyncio, gc, kaged.cli
+        async def main():
+            print(type(asyncio.get_running_loop()).__name__, gc.isenabled(), gc.get_freeze_count() > 1000)
+            return 7
+        print(kaged.cli.startup.run(main()))
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", dedent(program)],
+        env={**os.environ, "PYTHONPATH": str(tmp_path), "KAGED_LOOP": wanted},
+        capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+    assert done.stdout == f"{loop} True True\n7\n"
