@@ -30,6 +30,7 @@ from kaged.executors.daemon_lock import DaemonLock
 from kaged.executors.local import install_shim
 from kaged.executors.provider import LocalRuns, ProcSampler, RunWatch
 from kaged.executors.scope import Scopes, find_manager
+from kaged.executors.stop_note import StopNote
 from kaged.executors.systemd import pending_job
 from kaged.rpc.convert import timestamp
 from kaged.rpc.identity import AgentGate, Identity, OwnerGate, run_token, secret_file
@@ -203,6 +204,7 @@ class Daemon:
             token=lambda run: run_token(key, run),
             pid=os.getpid(),
             sampler=ProcSampler(),
+            stop_note=StopNote(config.state_dir / "stop.note"),
         )
 
     def _hand_out(self, token: str) -> None:
@@ -236,15 +238,15 @@ class Daemon:
 
     async def _stop_agents(self, core: Core, timeout_s: float) -> None:
         try:
-            count = await core.stop_all()
-        except KageError as error:  # a full disk: what cannot be recorded is not done
-            log.error("agents_not_stopped reason=%s %s", error.reason, error)
-            return
-        log.info("stopping_agents count=%s", count)
+            log.info("stopping_agents count=%s", core.stop_all())
+        except KageError as error:  # a full disk: the operator's word holds without a record
+            log.error("stopping_agents_unrecorded count=%s reason=%s", core.order_stops(), error.reason)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 await _first(core.wait_stopped(), self._hurry.wait())
-        if len(core.children):
+        if core.journal.refusal is not None:
+            log.error("ends_unrecorded count=%s hint=%s", len(core.children), "the next start with room records them")
+        elif len(core.children):
             log.error("agents_left count=%s hint=%s", len(core.children), "they go on; the next start adopts them")
 
     def _signalled(self, number: signal.Signals) -> None:

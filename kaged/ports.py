@@ -162,6 +162,16 @@ class Watch(Protocol):
         """Let go."""
 
 
+class StopNote(Protocol):
+    """Remembers, on a disk without room, that all agents are to be stopped."""
+
+    def seq(self) -> int:
+        """Events up to here did not know of the stop; 0 without a note."""
+
+    def write(self, seq: int) -> None:
+        """Note it. Raises OSError."""
+
+
 class TreeUsage(Protocol):
     """What one run's processes cost."""
 

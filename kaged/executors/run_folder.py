@@ -12,6 +12,7 @@ starting the shim (kaged/executors/local.py), noticing changes (watch.py), decid
 """
 
 import contextlib
+import ctypes
 import enum
 import fcntl
 import os
@@ -38,6 +39,8 @@ from kaged.domain.run_records import (
 )
 
 TRASH: Final = ".trash"
+_ORDERS_BYTES: Final = 4096  # some 60 orders
+_KEEP_SIZE: Final = 1  # FALLOC_FL_KEEP_SIZE
 LOCK: Final = "lock"
 
 _T = TypeVar("_T")
@@ -90,7 +93,10 @@ class RunFolder:
             ) from None
         self._write("spec.json", spec.to_json())
         for name in ("in.log", "ctl.log"):
-            os.close(self._open(name, os.O_WRONLY | os.O_CREAT))
+            fd = self._open(name, os.O_WRONLY | os.O_CREAT)
+            if name == "ctl.log":
+                _set_aside(fd, _ORDERS_BYTES)  # a stop must find room on a full disk
+            os.close(fd)
         os.mkfifo(self.path / "bell", 0o600)
 
     def forget_spec(self) -> None:
@@ -242,6 +248,13 @@ class RunFolder:
             return parse((self.path / name).read_bytes())
         except FileNotFoundError:
             return None
+
+
+def _set_aside(fd: int, size: int) -> None:
+    """Give a file blocks beyond its end, where the file system can."""
+    with contextlib.suppress(AttributeError):  # not on macOS
+        fallocate = ctypes.CDLL(None).fallocate64
+        fallocate(fd, _KEEP_SIZE, ctypes.c_int64(0), ctypes.c_int64(size))
 
 
 def list_runs(runs_dir: Path) -> list[RunFolder]:

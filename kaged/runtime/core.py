@@ -25,12 +25,12 @@ from kaged.domain.machines.approval import ApprovalState
 from kaged.domain.masking import Masker
 from kaged.domain.run_records import RunSpec, TerminalSize
 from kaged.domain.world import World
-from kaged.ports import Adapter, Executor, Launched, Sampler, TreeUsage, Watch
+from kaged.ports import Adapter, Executor, Launched, Sampler, StopNote, TreeUsage, Watch
 from kaged.runtime.agents import Agents, inputs_after, inputs_of, next_run
 from kaged.runtime.capture import Place, Reading
 from kaged.runtime.children import Children
-from kaged.runtime.engine import DAEMON_STREAM, INTERNAL, Caller, Engine, Receipt
-from kaged.runtime.keeper import Done, FolderFact
+from kaged.runtime.engine import DAEMON_STREAM, Caller, Engine, Receipt
+from kaged.runtime.keeper import Done, FolderFact, perform
 from kaged.runtime.samples import Samples
 from kaged.runtime.system import System
 from kaged.runtime.timers import Timers
@@ -87,6 +87,7 @@ class Core:
         token: Callable[[str], str],
         pid: int,
         sampler: Sampler,
+        stop_note: StopNote,
     ) -> None:
         self.journal = journal
         self.system = system
@@ -106,6 +107,10 @@ class Core:
         self._samples = Samples(sampler, system)
         self.runs_started = 0
         self._unsaid: facts.DaemonStarted | None = None
+        self._stop_note = stop_note
+        self._owes_stop = False
+        self._ordered: set[str] = set()  # runs that were told to end without a record
+        self._sampler = sampler
         self._adapters = adapters
         self._settings = settings
         self._token = token
@@ -122,6 +127,8 @@ class Core:
         clean = last is not None and last.type == facts.DaemonStopped.type_name
         # Before any keeper: an end that it finds may start a run at once, whose folder nobody here would know.
         await asyncio.to_thread(self._sweep, {run.id for _, run in self.world.live_runs()})
+        self._owes_stop = self._stop_note.seq() > (last.seq if last is not None else 0)
+        self._stop_as_owed()
         keepers = [self.children.keep(state, run, adopted=True) for state, run in list(self.world.live_runs())]
         if keepers:
             await asyncio.wait([keeper.adopted_alive for keeper in keepers], timeout=_ADOPT_S)
@@ -180,6 +187,7 @@ class Core:
 
     def resume(self) -> None:
         """Repeat everything that should be under way: after recovery, and when the disk takes writes again."""
+        self._stop_as_owed()
         self._say_started()
         self._tree_work.resume()
         for kept in self.world.agents.values():
@@ -200,23 +208,77 @@ class Core:
         receipt = self.engine.commit([Draft(stream=DAEMON_STREAM, event=kept)])
         await self.journal.settles(receipt.last_seq)
 
-    async def stop_all(self) -> int:
+    def stop_all(self, note: str = "the daemon stops") -> int:
         """Ask every tree and every agent to end: the daemon is told to take them along. How many agents that is."""
         live = [kept.state for kept in self.world.agents.values() if kept.state.phase != "ended"]
         for state in live:
-            events = () if state.supervisor else machine.decide_stop(state, cause="daemon", note="the daemon stops")
+            events = () if state.supervisor else machine.decide_stop(state, cause="daemon", note=note)
             if events:
                 self.engine.commit(self.engine.agent_drafts(state.id, events))
         # A tree whose children were stopped one by one would start them again: it stops them itself, in its order.
-        names = [name for name, tree in self.world.trees.items() if not tree.over]
-        await asyncio.gather(*(self.trees.stop(name, INTERNAL) for name in names))
+        for name in [name for name, tree in self.world.trees.items() if not tree.over]:
+            self.trees.stop_nowait(name)
         return len(live)
+
+    def order_stops(self) -> int:
+        """`stop_all` without a record, on a full disk. How many runs were told, in all.
+
+        The orders are those that `stop_all` would have recorded, byte for byte; the note makes the next start, or
+        this daemon when there is room, record them.
+        """
+        if not self._owes_stop:
+            self._owes_stop = True
+            try:
+                self._stop_note.write(self.journal.durable_seq + 1)
+            except OSError as error:
+                log.error("stop_not_noted error=%s hint=%s", error, "the next start starts agents again")
+        for state, run in self.world.live_runs():
+            if run.id in self._ordered:
+                continue
+            try:
+                perform(self.executor.folder(run.id), self._stop_order(state, run))
+                self._ordered.add(run.id)
+            except (KageError, OSError) as error:
+                log.error("order_not_given run=%s error=%s", run.id, error)
+        return len(self._ordered)
+
+    def _stop_order(self, state: AgentState, run: Run) -> facts.StopWanted:
+        if state.stop is not None and state.stop.run == run.id:
+            return state.stop  # wanted already, but perhaps not durable: then nobody has carried it out
+        if state.supervisor:
+            signal, grace_s = self._tree_work.manner(state)
+            events = machine.decide_stop(state, cause="supervisor", signal=signal, grace_s=grace_s)
+        else:
+            events = machine.decide_stop(state, cause="daemon")
+        return next(event for event in events if isinstance(event, facts.StopWanted))
+
+    def _stop_as_owed(self) -> None:
+        """Record a stop that was ordered while the disk was full, before anything else is made of its ends."""
+        if self._owes_stop and self.journal.refusal is None:
+            self._owes_stop = False
+            self.stop_all("kaged was told to stop while the disk was full")
+
+    async def _processes_left(self) -> bool:
+        shims = [(run.shim_pid, run.shim_start_ticks) for _, run in self.world.live_runs() if run.shim_pid]
+        samples = await asyncio.to_thread(self._sampler.sample, shims)
+        return any(sample is not None and sample.processes for sample in samples)
+
+    async def wait_stopped_unrecorded(self) -> None:
+        """Tell every run to end without a record; return when no process is left, or when there is room again."""
+        while self.journal.refusal is not None:
+            self.order_stops()
+            if not await self._processes_left():
+                return
+            await asyncio.sleep(_LOOK_S)
+        self._stop_as_owed()
 
     async def wait_stopped(self) -> None:
         """Return when no run is left and none is about to begin."""
-        while len(self.children) or any(  # noqa: ASYNC110  a few looks at the very end, at two things
-            kept.state.phase != "ended" for kept in self.world.agents.values()
-        ):
+        while len(self.children) or any(kept.state.phase != "ended" for kept in self.world.agents.values()):
+            if self.journal.refusal is not None:  # also in the middle
+                await self.wait_stopped_unrecorded()
+                if self.journal.refusal is not None:
+                    return
             await asyncio.sleep(_LOOK_S)
 
     async def record_once(self, caller: Caller, act: Callable[[], facts.DaemonEvent]) -> tuple[facts.DaemonEvent, bool]:
@@ -522,6 +584,10 @@ class Core:
         if not words or state.stop is not None or run.input_closed:
             return []
         return [facts.InputAccepted(run=run.id, offset=run.input_end, length=len(words), eof=False, data=words)]
+
+    async def settled(self) -> None:
+        """Return once all that was accepted so far is durable."""
+        await self.journal.wait_durable(self.journal.accepted_seq)
 
     async def input_known(self, agent: str) -> None:
         """Return once all input that was accepted for its live run can be read back from the journal."""

@@ -82,6 +82,9 @@ class Host(Protocol):
     def executed(self, agent: str, event: facts.RunExecuted) -> Done | None:
         """Commit that its program runs."""
 
+    async def settled(self) -> None:
+        """Return once all that was accepted so far is durable."""
+
     async def input_known(self, agent: str) -> None:
         """Return once all input that was accepted for its live run is durable."""
 
@@ -237,6 +240,8 @@ class Keeper:
 
     async def _capture(self) -> None:
         host = self._host
+        if self._adopted:
+            await host.settled()  # what was read of it before, or the journal would get it twice
         place = await asyncio.to_thread(host.place, self.agent, self.run) if self._adopted else Place()
         self._place = place
         capture = Capture(

@@ -129,6 +129,14 @@ class TreeWork:
         events_of_agent = machine.decide_stop(state, cause="supervisor", signal=signal, grace_s=grace_s)
         self._engine.commit(self._engine.agent_drafts(agent, events_of_agent))
 
+    def manner(self, agent: AgentState) -> tuple[int, float]:
+        """How a child is stopped by its tree: signal, and seconds until the kill."""
+        tree = self._engine.world.trees.get(tree_of(agent))
+        leaf = tree.nodes.get(agent.supervisor.partition("/")[2]) if tree is not None else None
+        if not isinstance(leaf, trees.Leaf):
+            return agent.spec.stop.signal, agent.spec.stop.grace_s
+        return _manner(leaf.spec.shutdown, agent.spec.stop.signal)
+
     def _tidy(self, tree: trees.TreeState) -> None:
         """End agents of the tree that it has no place for any more; say of others that they came to rest."""
         wanted = places(tree)

@@ -15,7 +15,7 @@ from kaged.domain.machines.agent import AgentState
 from kaged.domain.spec import Violation, name_problem
 from kaged.domain.world import tree_of
 from kaged.runtime.agents import Agents, Draining, NameTaken, secret_rows, stored_secrets
-from kaged.runtime.engine import Caller, Engine, Receipt
+from kaged.runtime.engine import INTERNAL, Caller, Engine, Receipt
 from kaged.runtime.tree_places import Difference, LeafSpec, difference, leaf_name, with_works, works
 from kaged.runtime.tree_work import TreeWork
 from kaged.store.derived.views import Row, Views
@@ -185,17 +185,20 @@ class Trees:
             tree, caller, lambda at_us, jitter: trees.DeleteChild(path=path, at_us=at_us, jitter=jitter)
         )
 
+    def stop_nowait(self, tree: str) -> Receipt:
+        """`stop` on behalf of the daemon itself, which does not wait."""
+        return self._act(tree, INTERNAL, lambda at_us, jitter: trees.StopTree(at_us=at_us, jitter=jitter))
+
     async def _ask(self, tree: str, caller: Caller, ask: Ask) -> Receipt:
+        return await self._engine.once(caller, lambda: self._act(tree, caller, ask))
+
+    def _act(self, tree: str, caller: Caller, ask: Ask) -> Receipt:
         world = self._engine.world
-
-        def act() -> Receipt:
-            state, since_row = self._found(tree)
-            events, after = trees.step(state, ask(self._engine.journal.now_us(), self._engine.system.jitter()))
-            if events and tree not in world.trees:
-                world.load_tree(state, since_row)
-            return self._engine.commit(self._drafts(tree, events, after), caller)
-
-        return await self._engine.once(caller, act)
+        state, since_row = self._found(tree)
+        events, after = trees.step(state, ask(self._engine.journal.now_us(), self._engine.system.jitter()))
+        if events and tree not in world.trees:
+            world.load_tree(state, since_row)
+        return self._engine.commit(self._drafts(tree, events, after), caller)
 
     # --- reports -----------------------------------------------------------------------------------------------
 

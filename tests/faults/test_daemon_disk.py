@@ -22,6 +22,8 @@ from kaged.api.v1 import (
     event_pb2,
     event_service_pb2,
     event_service_pb2_grpc,
+    spec_pb2,
+    supervisor_service_pb2,
 )
 from tests.e2e.api_words import Refused, details, refused
 from tests.e2e.daemon_kit import Kaged, eventually
@@ -151,6 +153,63 @@ def test_a_commit_that_finds_no_room_is_kept_and_made_when_there_is_some(
         assert_counted(kaged, agent)
         kaged.kill()
         assert kaged.fsck()[0] == 0, kaged.fsck()[1]
+
+
+@pytest.mark.parametrize("room", ["before the next start", "after it", "while it stops"])
+def test_agents_are_stopped_on_a_full_disk_and_the_stop_is_recorded_when_there_is_room(
+    tmp_path: Path, small_disk: Path, room: str
+) -> None:
+    environment = {"KAGED_MIN_FREE_BYTES": str(8 << 20) if room == "after it" else "1"}
+    with Kaged(tmp_path, flags=("--on-stop", "stop"), environment=environment) as kaged:
+        stubborn = "trap 'sleep 1; exit 3' TERM; echo ready; while :; do sleep 0.05; done"
+        plain = kaged.spawn("sh", "-c", stubborn, restart=spec_pb2.RestartPolicy(type=spec_pb2.RESTART_TYPE_PERMANENT))
+        leaf = supervisor_service_pb2.ChildSpec(
+            id="a",
+            restart=spec_pb2.RESTART_TYPE_PERMANENT,
+            agent=spec_pb2.AgentSpec(name="leaf", command=["sleep", "600"], working_directory=str(tmp_path)),
+        )
+        tree = supervisor_service_pb2.SupervisorSpec(children=[leaf])
+        kaged.trees.ApplyTree(supervisor_service_pb2.ApplyTreeRequest(tree="t", spec=tree), timeout=10)
+        agents = (plain, "leaf")
+        eventually(lambda: all(kaged.agent(agent).run.pid for agent in agents), "both to run")
+        eventually(lambda: kaged.agent(plain).run.stdout_bytes, "its trap")
+        pids = [kaged.agent(agent).run.pid for agent in agents]
+        if room == "after it":
+            fill(small_disk, leave_bytes=6 << 20)
+        else:
+            fill(small_disk)
+            _appended_until_refused(kaged)
+        eventually(lambda: _read_only(kaged), "the daemon to notice")
+        if room == "while it stops":
+            assert kaged.process is not None
+            kaged.process.terminate()
+            eventually(lambda: "stopping_agents_unrecorded" in kaged.words(), "the stop to begin")
+            (small_disk / "filler").unlink()
+            assert kaged.exit_code() == 0
+        else:
+            assert kaged.stop() == 0
+            assert "ends_unrecorded" in kaged.words()
+        assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+        if room == "after it":
+            kaged.launch()
+            eventually(lambda: _read_only(kaged), "the next start to notice")
+            assert kaged.agent(plain).state == agent_service_pb2.AGENT_STATE_RUNNING  # as it is recorded
+        if room != "while it stops":
+            (small_disk / "filler").unlink()
+        if room == "after it":
+            kaged.wait_serving()
+        else:
+            kaged.start()
+        for agent in agents:
+            ended = kaged.wait(agent)
+            assert ended.state == agent_service_pb2.AGENT_STATE_CANCELLED
+            assert ended.run.attempt == 1
+        assert [event.meta.fact.run_ended.stopped_by for event in kaged.read('type = "run.ended"')] == ["request"] * 2
+        eventually(lambda: not kaged.carriers(), "the shims to end")
+        fresh = kaged.spawn("sleep", "600")
+        eventually(lambda: kaged.agent(fresh).run.pid, "it to run")
+        kaged.restart()  # the stop was of then, not of now
+        assert kaged.agent(fresh).state == agent_service_pb2.AGENT_STATE_RUNNING
 
 
 def fill(disk: Path, *, leave_bytes: int = 0) -> None:

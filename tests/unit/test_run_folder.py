@@ -244,3 +244,10 @@ def test_orders_are_the_same_bytes_each_time() -> None:
     assert order_line(1, SignalOrder(signal=15)) == b'{"n":1,"op":"signal","signal":15,"whole_tree":false}\n'
     assert order_line(2, ResizeOrder(rows=3, cols=4)) == b'{"n":2,"op":"resize","rows":3,"cols":4}\n'
     assert order_line(3, StopOrder(signal=2, grace_s=1)) == b'{"n":3,"op":"stop","signal":2,"grace_s":1}\n'
+
+
+def test_room_for_orders_is_set_aside_when_the_folder_is_made(folder: RunFolder) -> None:
+    """A stop must find room on a full disk."""
+    control = (folder.path / "ctl.log").stat()
+    assert control.st_size == 0
+    assert control.st_blocks * 512 >= 4096
