@@ -95,6 +95,31 @@ class Kaged:
         shutil.rmtree(self._sockets, ignore_errors=True)
 
 
+class Bare:
+    """`tests.bench.bare` on a state folder: what a long read could be at best."""
+
+    def __init__(self, state: Path) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="kage-"))
+        self.socket = str(self._folder / "s")
+        token = self._folder / "token"
+        token.write_text("nobody asks for it")
+        self.address = Address(socket=self.socket, token_file=str(token))
+        command = [sys.executable, "-m", "tests.bench.bare", str(state), self.socket]
+        self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)
+        assert self.process.stdout is not None
+        self.process.stdout.readline()
+
+    def cpu_s(self) -> float:
+        """CPU that it used so far."""
+        return cpu_s(self.process.pid)
+
+    def close(self) -> None:
+        """End it, remove its folder."""
+        self.process.kill()
+        self.process.communicate()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
 class Worker:
     """`tests.bench.worker` in a process of its own: says `ready`, waits for `go`, answers with JSON."""
 
@@ -139,7 +164,7 @@ def work(task: str, **arguments: Any) -> dict[str, Any]:
     return Worker(task, **arguments).go().result()
 
 
-def measured(daemon: Kaged, task: str, **arguments: Any) -> dict[str, Any]:
+def measured(daemon: Kaged | Bare, task: str, **arguments: Any) -> dict[str, Any]:
     """The same against a daemon, with the daemon's CPU per event in microseconds as `daemon_us`."""
     worker = Worker(task, socket=daemon.socket, token=str(daemon.address.token_file), **arguments)
     before = daemon.cpu_s()

@@ -1,27 +1,33 @@
 """Rows: catching up, live delivery, and appends beside readers."""
 
+import contextlib
 import json
 import shutil
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 from tests.bench.bench import Bench, each
-from tests.bench.kage import ROOT, Kaged, Worker, kaged, measured
+from tests.bench.kage import ROOT, Bare, Kaged, Worker, kaged, measured
 
 NODE = ROOT / "tests" / "clients" / "node"
 
 
 def catch_up(bench: Bench) -> None:
     """One subscriber from the beginning of a long journal."""
-    with kaged(bench.big_store()) as daemon:
+    with kaged(bench.big_store()) as daemon, contextlib.closing(Bare(bench.big_store())) as bare:
         count = min(bench.big, int(600_000 * bench.seconds))
-        runs = [measured(daemon, "catch_up", after=n * count % (bench.big - count + 1), count=count, batch=512)
-                for n in each(bench)]  # fmt: skip
-        rates = [run["rate"] for run in runs]
-        cpu = min(run["daemon_us"] for run in runs)
-        note = f"{count:,} of {bench.big:,} events each; daemon {cpu:.2f} us CPU an event"
+        told: dict[str, list[dict[str, Any]]] = {"kaged": [], "bare": []}
+        for n in each(bench):  # in turns: both see the same machine
+            for name, server in (("kaged", daemon), ("bare", bare)):
+                after = n * count % (bench.big - count + 1)
+                told[name].append(measured(server, "catch_up", after=after, count=count, batch=512))
+        rates, limits = ([run["rate"] for run in told[name]] for name in ("kaged", "bare"))
+        note = f"{count:,} of {bench.big:,} events each; CPU an event: {_cpu(told['kaged'])}"
         bench.figure("catch-up, Python client that parses", "ev/s", rates, goal=1e6, least=True, note=note)
+        note = f"the same client and rows, no kaged between: what is possible here; CPU an event: {_cpu(told['bare'])}"
+        bench.figure("catch-up from RocksDB and gRPC alone", "ev/s", limits, least=True, note=note)
         node, program = shutil.which("node"), NODE / "catchup.js"
         if node is None or not program.exists() or not (NODE / "node_modules").exists():
             bench.skip("catch-up, Node client that decodes", "needs node and `npm ci` in tests/clients/node")
@@ -29,6 +35,12 @@ def catch_up(bench: Bench) -> None:
         rates = [_node(daemon, node, program) for _ in each(bench)]
         note = f"ReadEvents of all {bench.big:,}"
         bench.figure("catch-up, Node client that decodes", "ev/s", rates, goal=0.8e6, least=True, note=note)
+
+
+def _cpu(runs: list[dict[str, Any]]) -> str:
+    """The cheapest run of each side: other work on the machine only adds."""
+    server, client = (min(run[side] for run in runs) for side in ("daemon_us", "client_us"))
+    return f"server {server:.2f} us, client {client:.2f} us"
 
 
 def _node(daemon: Kaged, node: str, program: Path) -> float:
@@ -49,7 +61,8 @@ def live(bench: Bench) -> None:
                 for _ in each(bench)
             ]  # fmt: skip
         name = f"live, {rate // 1000}k ev/s, {subscribers} subscriber{'s' if subscribers > 1 else ''}"
-        bench.figure(f"{name}: p50", "ms", [run["p50"] for run in runs], goal=p50)
+        note = f"the acks alone: {min(run['ack_p50'] for run in runs):.1f} ms; CPU an event: {_cpu(runs)}"
+        bench.figure(f"{name}: p50", "ms", [run["p50"] for run in runs], goal=p50, note=note)
         allowance = max(0.0, sync.p99 - 0.3)
         note = f"goal {p99} + {allowance:.1f} (raw fdatasync p99 - 0.3)"
         bench.figure(f"{name}: p99", "ms", [run["p99"] for run in runs], goal=p99 + allowance, note=note)
