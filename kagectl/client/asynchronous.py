@@ -23,7 +23,7 @@ from kagectl.client.address import Address, read_token
 from kagectl.client.appender import Appender
 from kagectl.client.cursor import Cursor
 from kagectl.client.failures import ClientError, Unavailable
-from kagectl.client.frames import frame_alone, frame_event, frame_group
+from kagectl.client.frames import frame_alone
 from kagectl.client.ids import uuid7_bytes
 from kagectl.client.methods import Stream, Unary
 from kagectl.client.methods.events import READ_EVENTS, SUBSCRIBE_EVENTS
@@ -133,18 +133,7 @@ class AsyncClient:
         ClientError when it was refused; Unavailable when no daemon came back in time (it may be stored).
         """
         now_us = time.time_ns() // 1000
-        if tags:
-            event = frame_event(
-                event_id=uuid7_bytes(),
-                occurred_us=now_us,
-                stream=stream,
-                event_type=event_type,
-                data=data,
-                content_type=content_type,
-                tags=tags,
-            )
-            return await self._appender.append_one(frame_group((event,)))
-        group = frame_alone(uuid7_bytes(), now_us, stream, event_type, content_type, data)
+        group = frame_alone(uuid7_bytes(), now_us, stream, event_type, content_type, data, tags)
         return await self._appender.append_one(group)
 
     async def append_framed(self, *events: bytes, checks: tuple[pb.Check, ...] = ()) -> list[pb.Appended]:

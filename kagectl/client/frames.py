@@ -93,9 +93,8 @@ def _rare(
         parts.append(field(6, agent.encode()))
     if run:
         parts.append(field(7, run.encode()))
-    for key, value in tags.items():
-        tag = field(1, key.encode()) + (field(2, value.encode()) if value else b"")
-        parts.append(field(8, tag))
+    if tags:
+        parts.append(_tags(tuple(tags.items())))
     if correlation:
         parts.append(field(9, correlation.encode()))
     if causation:
@@ -107,24 +106,39 @@ def _rare(
     return b"".join(parts)
 
 
-@lru_cache(maxsize=4096)
-def _lead(stream: str, event_type: str, content_type: str) -> tuple[bytes, bytes, bytes]:
-    """What comes before the id, after it, and before the data: the same for every event of a kind."""
-    subject = _subject(stream, event_type) + b"\x21"
-    return b"\x2a" + varint(18 + len(subject) + 8) + b"\x0a\x10", subject, _content_type(content_type, "") + b"\x1a"
+@lru_cache(maxsize=1024)
+def _tags(pairs: tuple[tuple[str, str], ...]) -> bytes:
+    tags = [field(1, key.encode()) + (field(2, value.encode()) if value else b"") for key, value in pairs]
+    return b"".join([field(8, tag) for tag in tags])
+
+
+@lru_cache(maxsize=1024)
+def _lead(
+    stream: str, event_type: str, content_type: str, tags: tuple[tuple[str, str], ...]
+) -> tuple[bytes, bytes, bytes, bytes]:
+    """What comes before the id, after it, after the time, before the data: the same for every event of a kind."""
+    subject, rest = _subject(stream, event_type) + b"\x21", _tags(tags)
+    size = varint(18 + len(subject) + 8 + len(rest))
+    return b"\x2a" + size + b"\x0a\x10", subject, rest + b"\x32", _content_type(content_type, "") + b"\x1a"
 
 
 def frame_alone(
-    event_id: bytes, occurred_us: int, stream: str, event_type: str, content_type: str, data: bytes
+    event_id: bytes,
+    occurred_us: int,
+    stream: str,
+    event_type: str,
+    content_type: str,
+    data: bytes,
+    tags: Mapping[str, str] | None = None,
 ) -> bytes:
     """Field `groups` with one plain event in it: `frame_group([frame_event(...)])`, three times as fast."""
-    before, subject, kind = _lead(stream, event_type, content_type)
+    before, subject, rest, kind = _lead(stream, event_type, content_type, tuple(tags.items()) if tags else ())
     data_size = varint(len(data))
     payload = len(kind) + len(data_size) + len(data)
     payload_size = varint(payload)
     body = 1 + len(payload_size) + payload
     body_size = varint(body)
-    event = len(before) + 16 + len(subject) + 8 + 1 + len(body_size) + body
+    event = len(before) + 16 + len(subject) + 8 + len(rest) + len(body_size) + body
     event_size = varint(event)
     return b"".join(
         (
@@ -136,7 +150,7 @@ def frame_alone(
             event_id,
             subject,
             _FIXED64(occurred_us),
-            b"\x32",
+            rest,
             body_size,
             b"\x0a",
             payload_size,

@@ -16,7 +16,6 @@ from kagectl.client.failures import ClientError, Unavailable, code_word, from_st
 from kagectl.client.frames import frame_alone, frame_event, frame_group, frame_request, varint
 from kagectl.client.http2 import _headers
 from kagectl.client.ids import shown, uuid7, uuid7_bytes
-from kagectl.client.output import Seen
 from kagectl.client.repeatable import mark_repeatable
 from kaged.api.v1 import agent_service_pb2 as agents_pb
 from kaged.api.v1 import event_pb2
@@ -58,12 +57,19 @@ def test_a_framed_event_is_what_protobuf_would_read(**given_):
     )
 
 
-@given(stream=TEXT, event_type=TEXT, data=st.binary(max_size=70_000), content_type=TEXT)
-def test_the_fast_frame_of_one_event_is_the_same_bytes_as_the_long_way(stream, event_type, data, content_type):
-    alone = frame_alone(ID, 77, stream, event_type, content_type, data)
+@given(
+    stream=TEXT,
+    event_type=TEXT,
+    data=st.binary(max_size=70_000),
+    content_type=TEXT,
+    tags=st.dictionaries(TEXT, TEXT, max_size=5),
+)
+def test_the_fast_frame_of_one_event_is_the_same_bytes_as_the_long_way(stream, event_type, data, content_type, tags):
+    alone = frame_alone(ID, 77, stream, event_type, content_type, data, tags)
     event = frame_event(
-        event_id=ID, occurred_us=77, stream=stream, event_type=event_type, data=data, content_type=content_type
-    )
+        event_id=ID, occurred_us=77, stream=stream, event_type=event_type, data=data, content_type=content_type,
+        tags=tags,
+    )  # fmt: skip
     assert alone == frame_group([event])
 
 
@@ -246,44 +252,6 @@ def test_a_cursor_is_never_used_on_another_store():
     with pytest.raises(ClientError) as caught:
         cursor.take(confirmed("two", 0))
     assert caught.value.reason == "STORE_CHANGED"
-
-
-@given(
-    st.lists(st.tuples(st.sampled_from(["r1", "r2"]), st.sampled_from([1, 2]), st.binary(min_size=1)), max_size=20),
-    st.data(),
-)
-def test_output_read_again_after_a_break_gives_every_byte_once(writes, data):
-    ends: dict[tuple[str, int], int] = {}
-    pieces = []
-    for seq, (run, channel, text) in enumerate(writes, 1):
-        offset = ends.get((run, channel), 0)
-        pieces.append(agents_pb.LogLine(run=run, channel=channel, data=text, offset=offset, seq=seq))
-        ends[run, channel] = offset + len(text)
-    seen = Seen()
-    out: dict[tuple[str, int], bytes] = {}
-
-    def read(upto, again):
-        for piece in pieces[:upto]:
-            copy = agents_pb.LogLine()
-            copy.CopyFrom(piece)
-            if seen.fresh(copy, again=again):
-                key = (copy.run, copy.channel)
-                out[key] = out.get(key, b"") + copy.data
-
-    read(data.draw(st.integers(0, len(pieces))), again=False)
-    read(data.draw(st.integers(0, len(pieces))), again=True)
-    read(len(pieces), again=True)
-    expected: dict[tuple[str, int], bytes] = {}
-    for run, channel, text in writes:
-        expected[run, channel] = expected.get((run, channel), b"") + text
-    assert out == expected
-
-
-def test_empty_lines_are_lines_too():
-    seen = Seen()
-    lines = [agents_pb.LogLine(run="r", channel=1, data=d, offset=o, seq=o) for d, o in ((b"", 0), (b"", 1), (b"a", 2))]
-    assert [seen.fresh(line, again=False) for line in lines] == [True, True, True]
-    assert [seen.fresh(line, again=True) for line in lines] == [False, False, False]
 
 
 # --- errors ---------------------------------------------------------------------------------------------------
