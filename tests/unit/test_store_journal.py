@@ -90,6 +90,26 @@ async def test_revisions_stay_right_while_generations_of_heads_turn_over(monkeyp
     await journal.stop()
 
 
+async def test_a_revision_is_not_forgotten_while_its_event_is_in_no_sealed_segment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(journal_module, "_HEADS", 10)
+    journal = await started(MemoryStore())
+
+    def spread(first: int, count: int) -> list[Entry]:
+        return [entry for number in range(first, first + count) for entry in entries(number, stream=f"s/{number % 20}")]
+
+    first = journal.accept(spread(1, SEGMENT), 2)
+    await asyncio.sleep(0)  # the writer has it: what follows is another commit, which the next turn-over belongs to
+    second = journal.accept([*spread(2000, SEGMENT), *entries(1, 2, 3, stream="open")], 2)
+    await first
+    third = journal.accept(spread(4000, 20), 2)
+    await second
+    assert journal.revision("open") == 3
+    await third
+    await journal.stop()
+
+
 async def test_the_tail_holds_an_event_before_the_head_moves_over_it() -> None:
     # A reader in a thread looks at the head first and at the tail second: the other order would lose events.
     journal = await started(MemoryStore())
@@ -237,6 +257,21 @@ def test_a_missing_or_damaged_row_is_refused_when_the_store_is_opened() -> None:
         with pytest.raises(StoreCorrupt) as refused:
             Journal(without(family, key, value), clock_us=Clock())
         assert "fsck" in refused.value.hint
+
+
+async def test_an_old_id_that_was_asked_for_before_it_came_is_found_when_it_has_left_the_window(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("kaged.store.log.identities._WINDOW_IDS", 100)
+    journal = await started(MemoryStore())
+    await journal.accept(entries(*range(1, SEGMENT + 1)), 2)  # sealed: the window begins after these
+    hour_ago_us = START_US - 3600 * 10**6
+    old = door().admit([new_event(1, time_us=hour_ago_us)], START_US)
+    assert journal.identities.find(old[0].id) == 0
+    await journal.accept(old, 2)
+    await journal.accept(entries(*range(2000, 2000 + SEGMENT)), 2)
+    assert journal.identities.find(old[0].id) == SEGMENT + 1
+    await journal.stop()
 
 
 async def test_ids_are_found_after_the_window_shrank(monkeypatch: pytest.MonkeyPatch) -> None:
