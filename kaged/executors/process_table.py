@@ -11,7 +11,7 @@ Deliberately not here: history (samples are metrics, not events), cgroups.
 import contextlib
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -62,7 +62,24 @@ class ProcessTable:
             for name in os.listdir(proc):
                 if name.isdigit():
                     with contextlib.suppress(OSError):
-                        found[int(name)] = parse_stat((proc / name / "stat").read_bytes())
+                        found[int(name)] = parse_stat(_bytes(f"{proc}/{name}/stat"))
+        return cls(found)
+
+    @classmethod
+    def read_trees(cls, roots: Iterable[int], proc: Path = Path("/proc")) -> "ProcessTable":
+        """Look now at these processes and all below them only: quick enough for the event loop, however many other
+        processes the machine has. A process that is being forked meanwhile may be left out."""
+        if not (proc / "self" / "task" / str(os.getpid()) / "children").exists():  # no CONFIG_PROC_CHILDREN
+            return cls.read(proc)
+        found: dict[int, Process] = {}
+        todo = list(roots)
+        while todo:
+            pid = todo.pop()
+            if pid not in found:
+                with contextlib.suppress(OSError):
+                    found[pid] = parse_stat(_bytes(f"{proc}/{pid}/stat"))
+                    for task in os.listdir(f"{proc}/{pid}/task"):
+                        todo += map(int, _bytes(f"{proc}/{pid}/task/{task}/children").split())
         return cls(found)
 
     def process(self, pid: int) -> Process | None:
@@ -113,6 +130,18 @@ def parse_stat(data: bytes) -> Process:
         start_ticks=int(fields[19]),
         rss_bytes=int(fields[21]) * _PAGE_BYTES,
     )
+
+
+def _bytes(path: str) -> bytes:
+    """A file of /proc; a Path and a file object would cost three times as much."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        data = os.read(fd, 1 << 16)
+        while more := os.read(fd, 1 << 16):
+            data += more
+        return data
+    finally:
+        os.close(fd)
 
 
 def boot_id() -> str:

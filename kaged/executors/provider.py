@@ -17,6 +17,9 @@ _BY_THE_DAEMON: Final = frozenset(("wall_time_s", "idle_s", "output_bytes"))
 log = logging.getLogger("kaged.executors")
 
 
+_FEW: Final = 8
+
+
 class Folder(RunFolder):
     """A run folder with the questions that the runtime asks."""
 
@@ -106,8 +109,9 @@ class RunWatch:
 
 
 class ProcSampler:
-    """Reads /proc once for all runs."""
+    """Reads /proc once for all runs; of a few runs it reads their processes only."""
 
     def sample(self, shims: Sequence[tuple[int, int]]) -> list[Usage | None]:
-        table = ProcessTable.read()
+        few = len(shims) <= _FEW
+        table = ProcessTable.read_trees([pid for pid, _ in shims]) if few else ProcessTable.read()
         return [table.usage(pid, ticks) for pid, ticks in shims]

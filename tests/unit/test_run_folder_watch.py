@@ -170,4 +170,7 @@ def test_processes_that_carry_a_run_id_are_found_and_killed() -> None:
         mine = table.process(os.getpid())
         assert mine is not None
         assert other.pid in [found.pid for found in table.below(os.getpid())]
+        tree = ProcessTable.read_trees([os.getpid()])
+        assert other.pid in [found.pid for found in tree.below(os.getpid())]
+        assert tree.process(os.getppid()) is None, "only the tree was looked at"
         other.kill()
