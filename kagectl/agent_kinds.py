@@ -21,5 +21,8 @@ class Kind:
 KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
     {
         "claude": Kind(adapter="claude-code", command=("claude",)),
+        "codex": Kind(adapter="codex", command=("codex", "app-server")),
+        "gemini": Kind(adapter="acp", command=("gemini", "--acp")),
+        "opencode": Kind(adapter="acp", command=("opencode", "acp")),
     }
 )

@@ -141,7 +141,7 @@ class _Hearing(Hearing):
                 self.hear("thinking", parent=parent)
             case "tool_use" | "server_tool_use" | "mcp_tool_use":
                 call, tool = fields.word(block, "id"), fields.word(block, "name")
-                self.memory.call_began(call, tool)
+                self.memory.add("calls", call, tool)
                 self.hear("tool.requested", call=call, tool=tool, data_json=fields.data(block, "input"), parent=parent)
                 self._plan(tool, block.get("input"), parent)
             case _:
@@ -187,7 +187,7 @@ class _Hearing(Hearing):
         self.hear(
             "tool.finished",
             call=call,
-            tool=self.memory.call_tool(call, ended=True),
+            tool=clip_word(self.memory.drop("calls", call)),
             outcome="denied" if refused else "error" if block.get("is_error") is True else "ok",
             text="" if plain is None else clip_text(plain),
             data_json=clip_json(content) if plain is None else "",

@@ -6,10 +6,10 @@ so is one of which `understand` cannot make sense (ValueError): nothing is kept 
 
 import json
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, Literal
 
 from kaged.adapters import fields
-from kaged.adapters.clipping import Json, clip_json_text, readable
+from kaged.adapters.clipping import Json, clip_json_text, clip_text, readable
 from kaged.adapters.fields import Line
 from kaged.adapters.lines import cut_lines
 from kaged.domain.assignment import Assignment
@@ -17,7 +17,8 @@ from kaged.domain.signals import Ask, Fed, Heard, Signal, SignalKind, Unask
 
 MAX_LINE_BYTES: Final = 16 << 20  # a question may carry the whole file that the agent wants to write
 MAX_TURN: Final = 2**32 - 1  # what an event can hold
-_MAX_CALLS_BYTES: Final = 4 << 10
+_MAX_MAP_BYTES: Final = {"calls": 2 << 10, "asks": 1 << 10}  # of the 8 KiB of a state
+_MAX_PIECES_BYTES: Final = 2 << 10
 
 
 def line(value: Mapping[str, Json]) -> bytes:
@@ -26,7 +27,7 @@ def line(value: Mapping[str, Json]) -> bytes:
 
 
 class Memory:
-    """What is kept between two pieces of output: a few values by name, and the names of the tools of open calls.
+    """What is kept between two pieces of output: a few values by name, open calls, and questions by their id.
 
     One that we did not write is as good as none: hearing goes on, counting begins anew.
     """
@@ -56,27 +57,36 @@ class Memory:
         else:
             self._values.pop(name, None)
 
-    def call_began(self, call: str, tool: str) -> None:
-        """Remember the tool of a call; of too many the oldest are forgotten."""
-        calls = {**self._calls(), call: tool}
-        while len(json.dumps(calls)) > _MAX_CALLS_BYTES:
-            del calls[next(iter(calls))]
-        self._values["calls"] = calls
+    def add(self, name: Literal["calls", "asks"], key: str, value: str) -> None:
+        """Remember a text under a key; of too many the oldest are forgotten."""
+        known = self.map(name)
+        known.pop(key, None)
+        known[key] = value
+        while len(json.dumps(known)) > _MAX_MAP_BYTES[name]:
+            del known[next(iter(known))]
+        self._values[name] = known
 
-    def call_tool(self, call: str, *, ended: bool) -> str:
-        """The tool of a call; empty if it is not known. `ended`: forget it."""
-        calls = self._calls()
-        tool = fields.word(calls, call)
-        if ended and call in calls:
-            del calls[call]
-            self._values["calls"] = calls
-            if not calls:
-                del self._values["calls"]
-        return tool
+    def drop(self, name: Literal["calls", "asks"], key: str) -> str:
+        """Forget a text and tell what it was; empty if it is not known."""
+        known = self.map(name)
+        if key not in known:
+            return ""
+        value = fields.as_text(known.pop(key))
+        if known:
+            self._values[name] = known
+        else:
+            del self._values[name]
+        return value
 
-    def _calls(self) -> dict[str, Json]:
-        calls = self._values.get("calls")
-        return dict(calls) if isinstance(calls, dict) else {}
+    def map(self, name: str) -> dict[str, Json]:
+        """All texts under their keys."""
+        known = self._values.get(name)
+        return dict(known) if isinstance(known, dict) else {}
+
+    def text(self, name: str) -> str:
+        """A text as it was kept; empty if it was not."""
+        value = self._values.get(name)
+        return value if isinstance(value, str) else ""
 
     def as_bytes(self) -> bytes:
         """The state; empty as long as nothing is remembered."""
@@ -120,6 +130,8 @@ class Hearing:
                 self.hear("garbled", text=readable(raw))
             elif raw.strip():
                 self._line(raw)
+        if final:
+            self.speak()
         memory.keep("long", cut.in_long_line)
         return Fed(
             state=memory.as_bytes(),
@@ -153,11 +165,11 @@ class Hearing:
             self.hear("session.started", native_session=native, data_json=about)
             self.memory.keep("session", native)
 
-    def turn_begins(self, text: str = "") -> None:
+    def turn_begins(self, data_json: str = "") -> None:
         """A new turn, whatever became of the one before."""
         self.memory.keep("turn", min(self.turn + 1, MAX_TURN))
         self.memory.keep("in_turn", True)
-        self.hear("turn.started", text=text)
+        self.hear("turn.started", data_json=data_json)
 
     def turn_ends(self, outcome: str, text: str = "", data_json: str = "") -> None:
         """The end of a turn; one whose beginning was not told has one nevertheless."""
@@ -165,6 +177,26 @@ class Hearing:
             self.memory.keep("turn", min(self.turn + 1, MAX_TURN))
         self.memory.keep("in_turn", False)
         self.hear("turn.ended", outcome=outcome, text=text, data_json=data_json)
+
+    def piece(self, kind: Literal["message", "thinking"], text: str, said: str) -> None:
+        """A part of something said, under the agent's id for it. Parts are joined, up to some 2 KiB."""
+        memory = self.memory
+        mark = f"{kind} {said}"
+        if memory.text("pieces") and mark != memory.text("piece_of"):
+            self.speak()
+        joined = memory.text("pieces") + clip_text(text)
+        memory.keep("piece_of", clip_text(mark, 300))
+        memory.keep("pieces", joined)
+        if len(json.dumps(joined)) > _MAX_PIECES_BYTES:
+            self.speak()
+
+    def speak(self) -> None:
+        """Tell what was gathered."""
+        memory = self.memory
+        if text := memory.text("pieces"):
+            self.hear("thinking" if memory.text("piece_of").startswith("thinking") else "message", text=clip_text(text))
+        memory.keep("pieces", "")
+        memory.keep("piece_of", "")
 
     def ask(self, ask: Ask) -> None:
         """A question that can be given back."""

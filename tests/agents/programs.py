@@ -21,7 +21,7 @@ LONG_S: Final = 90.0  # for a whole turn of a large program on a busy machine
 
 def program(name: str) -> str:
     """Path of a program; empty if it is not there."""
-    given = os.environ.get(f"KAGE_TEST_{name.upper()}")
+    given = os.environ.get("KAGE_TEST_" + name.upper().replace("-", "_"))
     if given:
         return given
     installed = INSTALLED / name

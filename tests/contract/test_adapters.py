@@ -11,8 +11,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from kaged.adapters.acp import AcpAdapter
 from kaged.adapters.claude_code import ClaudeCodeAdapter
 from kaged.adapters.clipping import MAX_JSON_BYTES, MAX_TEXT_BYTES
+from kaged.adapters.codex import CodexAdapter
 from kaged.adapters.jsonl import JsonlAdapter
 from kaged.adapters.registry import ADAPTERS
 from kaged.domain.assignment import Assignment
@@ -26,6 +28,8 @@ UNDER_TEST = [
     *(pytest.param(adapter, id=name) for name, adapter in ADAPTERS.items()),
     pytest.param(JsonlAdapter(max_line_bytes=40), id="jsonl-short"),
     pytest.param(ClaudeCodeAdapter(max_line_bytes=90), id="claude-code-short"),
+    pytest.param(CodexAdapter(max_line_bytes=90), id="codex-short"),
+    pytest.param(AcpAdapter(max_line_bytes=90), id="acp-short"),
 ]
 
 TYPES = [
@@ -193,7 +197,7 @@ def test_an_adapter_that_does_not_listen_consumes_everything_silently(adapter):
 
 def test_every_adapter_is_registered_under_its_own_name():
     assert {name: adapter.name for name, adapter in ADAPTERS.items()} == {
-        name: name for name in ("claude-code", "command", "jsonl")
+        name: name for name in ("acp", "claude-code", "codex", "command", "jsonl")
     }
 
 

@@ -6,6 +6,7 @@ meant: `python -m tests.golden.agents.rewrite`, and look at what git says.
 """
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,7 +15,7 @@ from kaged.domain.assignment import Assignment
 from kaged.domain.signals import Ask, Fed, Heard, Signal, Unask
 
 HERE: Final = Path(__file__).parent
-KINDS: Final = {"claude": "claude-code"}
+KINDS: Final = {"claude": "claude-code", "codex": "codex", "acp": "acp"}
 TASK: Final = Assignment(run="0001.1", command=("agent",), working_directory="/work", goal="as recorded")
 
 
@@ -29,9 +30,20 @@ def adapter_of(name: str) -> str:
 
 
 def messages(name: str) -> list[tuple[str, dict[str, Any]]]:
-    """Direction and message."""
+    """Direction and message. Answers to the recorder's requests carry the ids that ours would have had."""
     lines = (json.loads(line) for line in (HERE / f"{name}.jsonl").read_text().splitlines())
-    return [(line["dir"], line["msg"]) for line in lines]
+    found = [(line["dir"], line["msg"]) for line in lines]
+    ours = {msg["id"]: _id(msg) for way, msg in found if way == "in" and "method" in msg and "id" in msg}
+    for way, msg in found:
+        if way == "out" and "id" in msg and "method" not in msg:
+            msg["id"] = ours[msg["id"]]
+    return found
+
+
+def _id(msg: dict[str, Any]) -> int:
+    """The recorder counted in the same way, but for requests that are neither a greeting, a session nor a prompt."""
+    prompts = ("initialize", "thread/start", "thread/resume", "session/new", "session/load", "turn/start")
+    return int(msg["id"]) if msg["method"] in (*prompts, "session/prompt") else -int(msg["id"])
 
 
 def output(name: str) -> bytes:
@@ -39,9 +51,15 @@ def output(name: str) -> bytes:
     return b"".join(json.dumps(msg).encode() + b"\n" for way, msg in messages(name) if way == "out")
 
 
+def task_of(name: str) -> Assignment:
+    """What the run was given to do; those that go on with a session say so in their name."""
+    resumed = name.endswith(("-load", "resume-2"))
+    return replace(TASK, session="an-earlier-session", turns=1) if resumed else TASK
+
+
 def hear(name: str) -> Fed:
     """All of it at once."""
-    return ADAPTERS[adapter_of(name)].feed(b"", output(name), final=True, task=TASK)
+    return ADAPTERS[adapter_of(name)].feed(b"", output(name), final=True, task=task_of(name))
 
 
 def shown(fed: Fed) -> str:
