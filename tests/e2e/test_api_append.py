@@ -384,3 +384,17 @@ def test_an_append_waits_no_longer_than_its_deadline(kaged):
     with stream(kaged.events.GetHead.future(pb.GetHeadRequest(min_seq=2**60), timeout=0.2)) as call:
         eventually(call.done, "the deadline")
         assert call.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+def test_revisions_are_told_over_a_stream_when_asked_for(kaged):
+    groups = [
+        pb.AppendGroup(events=[new_event("revised/a"), new_event("revised/b")]),
+        pb.AppendGroup(events=[new_event("revised/a")]),
+    ]
+    asked = pb.AppendStreamRequest(batch=3, groups=groups, want_revisions=True)
+    (raw,) = raw_call(kaged, "EventService/AppendStream", asked.SerializeToString(), streaming=True)
+    answer = pb.AppendStreamResponse.FromString(raw)
+    assert (answer.batch, answer.first_seq, answer.last_seq) == (3, 0, 0)
+    placed = [[(item.seq, item.revision) for item in group.appended] for group in answer.exceptions]
+    first = placed[0][0][0]
+    assert placed == [[(first, 1), (first + 1, 1)], [(first + 2, 2)]]

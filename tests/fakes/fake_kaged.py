@@ -303,7 +303,7 @@ class Agents(agents_grpc.AgentServiceServicer):
             agent = self.world.find(request.agent, context)
             pieces = self.world.output[agent.id]
             self.world.following += request.follow
-        at = 0
+        at = request.after_seq  # a piece is an event here
         if request.HasField("tail_lines"):
             at = max(len(pieces) - request.tail_lines, 0)
         while context.is_active():
@@ -317,7 +317,7 @@ class Agents(agents_grpc.AgentServiceServicer):
             at += len(fresh)
             lines = [p for p in fresh if request.channel in (0, p.channel)]
             if lines:
-                yield agents_pb.StreamLogsResponse(lines=[shape(p, raw=request.raw) for p in lines])
+                yield agents_pb.StreamLogsResponse(lines=[shape(p, raw=request.raw) for p in lines], after_seq=at)
             if not fresh and (ended or not request.follow):
                 return
 

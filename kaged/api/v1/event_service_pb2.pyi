@@ -67,12 +67,14 @@ class AppendGroup(_message.Message):
     def __init__(self, events: _Optional[_Iterable[_Union[_event_pb2.NewEvent, _Mapping]]] = ..., checks: _Optional[_Iterable[_Union[Check, _Mapping]]] = ...) -> None: ...
 
 class AppendStreamRequest(_message.Message):
-    __slots__ = ("batch", "groups")
+    __slots__ = ("batch", "groups", "want_revisions")
     BATCH_FIELD_NUMBER: _ClassVar[int]
     GROUPS_FIELD_NUMBER: _ClassVar[int]
+    WANT_REVISIONS_FIELD_NUMBER: _ClassVar[int]
     batch: int
     groups: _containers.RepeatedCompositeFieldContainer[AppendGroup]
-    def __init__(self, batch: _Optional[int] = ..., groups: _Optional[_Iterable[_Union[AppendGroup, _Mapping]]] = ...) -> None: ...
+    want_revisions: bool
+    def __init__(self, batch: _Optional[int] = ..., groups: _Optional[_Iterable[_Union[AppendGroup, _Mapping]]] = ..., want_revisions: bool = ...) -> None: ...
 
 class AppendStreamResponse(_message.Message):
     __slots__ = ("batch", "first_seq", "last_seq", "exceptions")

@@ -91,7 +91,9 @@ class EventService:
         batch, first, last, index = 0, 0, 0, 0
         done: asyncio.Future[None] | None = None
         exceptions: list[pb.GroupResult] = []
-        for number, field in _cut(request):
+        cut = _cut(request)
+        listed = any(pb.AppendStreamRequest.FromString(field).want_revisions for number, field in cut if number == 3)
+        for number, field in cut:
             if number == 1:
                 batch = pb.AppendStreamRequest.FromString(field).batch
             elif number == 2:
@@ -104,7 +106,7 @@ class EventService:
                     exceptions.append(pb.GroupResult(group=index, failure=to_failure(error)))
                 else:
                     done = accepted.done or done
-                    if accepted.plain and last in (0, accepted.placed[0].seq - 1):
+                    if accepted.plain and not listed and last in (0, accepted.placed[0].seq - 1):
                         first = first or accepted.placed[0].seq
                         last = accepted.placed[-1].seq
                     else:
