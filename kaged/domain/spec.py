@@ -21,6 +21,8 @@ Violation = tuple[str, str]
 MAX_ARGUMENTS_BYTES: Final = 128 << 10
 DEFAULT_BACKOFF: Final = Backoff(base_s=0.5, max_s=60, healthy_after_s=30)
 _NAME_LETTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_.")
+_NEED_CGROUPS: Final = frozenset(("memory_bytes", "cpus", "processes"))
+_NOT_HELD: Final = "cannot be enforced here; leave it out, or have systemd run kaged (docs/service.md)"
 _EMPTY: Final[Mapping[str, str]] = MappingProxyType({})
 
 
@@ -135,7 +137,7 @@ def _numbers(spec: AgentSpec, enforceable: frozenset[str]) -> Iterator[Violation
         if not 0 <= value < 2**62:
             yield f"spec.limits.{name}", "must be 0 (no limit) or more"
         elif value and name not in enforceable:
-            yield f"spec.limits.{name}", "cannot be enforced on this machine; leave it out"
+            yield f"spec.limits.{name}", _NOT_HELD if name in _NEED_CGROUPS else "cannot be enforced here; leave it out"
     if restart.period_s <= 0:
         yield "spec.restart.period_s", "must be more than 0"
     if restart.backoff is not None and not 0 <= restart.backoff.base_s <= restart.backoff.max_s:

@@ -7,7 +7,7 @@ the daemon, an end of memory or the watchdog cannot mean the agent. The scope en
 offered only where the kernel's controller is really there for the manager that we ask: systemd accepts `MemoryMax=`
 without it, and holds nothing.
 
-Cost, measured: 2 to 6 ms for each start, no process (`systemd-run --scope` takes 30 to 90 ms and its own exec).
+Cost, measured: 0.9 ms of CPU and 4 ms beside the start of the shim (`systemd-run --scope`: 8 and 13, before it).
 Deliberately not here: the shim, policy, and reports of an end of memory (the shim counts them: it outlives the agent).
 """
 

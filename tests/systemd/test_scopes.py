@@ -9,7 +9,7 @@ import pytest
 
 from kaged.api.v1 import spec_pb2
 from tests.e2e.daemon_kit import ENDED
-from tests.systemd.host import Host, eventually
+from tests.systemd.host import Host, User, eventually
 from tests.systemd.service import UNITS, Client, Service
 
 MIB = 1 << 20
@@ -70,18 +70,24 @@ def test_a_limit_that_this_systemd_cannot_hold_is_refused_by_name(service: Servi
     assert "memory_bytes" in str(refused.value)
 
 
-@pytest.fixture
-def root_kage(host: Host, service: Service) -> Iterator[Client]:
+@pytest.fixture(scope="module")
+def root_kage(host: Host) -> Iterator[Client]:
     """kaged as a system service of root: the machine's manager has the controllers."""
+    with host.user("root-kage") as user:
+        Service(user).install()
+        yield from _as_root(host, user)
+
+
+def _as_root(host: Host, user: User) -> Iterator[Client]:
     text = (UNITS / "kaged.service").read_text("utf-8")
-    text = text.replace("%h/.local/bin/kaged", str(service.user.home / ".local/bin/kaged"))
+    text = text.replace("%h/.local/bin/kaged", str(user.home / ".local/bin/kaged"))
     environment = (
         "Environment=KAGE_STATE_DIR=/tmp/root-kage KAGE_SOCKET=/run/root-kage/kaged.sock\nRuntimeDirectory=root-kage"
     )
     text = text.replace("[Service]\n", f"[Service]\n{environment}\n")
     host.run("sh", "-c", "cat >/etc/systemd/system/kaged.service && systemctl daemon-reload", stdin=text)
     host.run("systemctl", "start", "kaged")
-    kage = Client(service.user)
+    kage = Client(user)
     kage.state = host.root / "tmp/root-kage"
     kage.socket = host.root / "run/root-kage/kaged.sock"
     yield kage
