@@ -63,7 +63,11 @@ def uvloop(bench: Bench) -> None:
         ("append stream, 64 callers", "append", {"callers": 64, "seconds": bench.seconds}),
         ("bulk", "bulk", {"events": int(60_000 * bench.seconds), "per": 1000, "in_flight": 8}),
     ]
-    with kaged(bench.new_folder()) as plain, kaged(bench.new_folder(), env=env, program=("-c", UVLOOP)) as fast:
+    slow = {"KAGED_LOOP": "asyncio"}
+    with (
+        kaged(bench.new_folder(), env=slow) as plain,
+        kaged(bench.new_folder(), env=env, program=("-c", UVLOOP)) as fast,
+    ):
         for name, task, arguments in tasks:
             for loop, runs in _in_turns(bench, {"asyncio": plain, "uvloop": fast}, task, arguments).items():
                 cpu = min(run["daemon_us"] for run in runs)
