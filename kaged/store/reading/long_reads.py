@@ -10,6 +10,8 @@ Deliberately not here: where a subscription goes on when it has read all (`feed`
 
 import asyncio
 from collections.abc import AsyncGenerator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Final
 
 from kaged.domain.frozen import frozen
@@ -55,6 +57,9 @@ class LongReads:
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
         self._turn = asyncio.Semaphore(1)
+        # A thread of its own: pages that wander through the shared pool cost half as much again, each thread of
+        # which has cold caches and memory of its own. It is started by the first read and ends with this object.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="long-reads")
         self._generation = 0
 
     def forget(self) -> None:
@@ -100,7 +105,8 @@ class LongReads:
     async def _read(self, selection: Selection, wanted: _Range, max_batch: int, *, reverse: bool) -> _Read:
         async with self._turn:
             generation = self._generation
-            batches, rest = await asyncio.to_thread(self._page, selection, wanted, max_batch, reverse=reverse)
+            page = partial(self._page, selection, wanted, max_batch, reverse=reverse)
+            batches, rest = await asyncio.get_running_loop().run_in_executor(self._thread, page)
         return _Read(batches, rest, generation)
 
     def _page(
