@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 from kaged.domain.assignment import Assignment, Launch
 from kaged.domain.frozen import frozen
@@ -30,6 +30,14 @@ class Adapter(Protocol):
 
         `ask` is as it was asked, but for what was redacted since: only its `key` and `kind` are sure to be there.
         """
+
+
+@runtime_checkable
+class Messenger(Protocol):
+    """An adapter whose agents can be spoken to at any time."""
+
+    def message(self, text: str) -> bytes:
+        """Words of a person in the form that the agent reads. Deterministic."""
 
 
 class RunFolder(Protocol):

@@ -24,6 +24,7 @@ kagectl agent send tests -n 'a'             without the line end
 kagectl agent send tests --file answers.txt --eof
 echo go | kagectl agent send tests          what comes in here goes there
 kagectl agent send tests --eof              closes its standard input
+kagectl agent send fix --message 'use the test database'
 """,
 )
 @click.argument("agent", shell_complete=names_of("agents"))
@@ -31,11 +32,20 @@ kagectl agent send tests --eof              closes its standard input
 @click.option("--file", "path", metavar="FILE", help="The bytes of this file; -: standard input.")
 @click.option("-n", "--no-newline", is_flag=True, help="No line end after the text.")
 @click.option("--eof", is_flag=True, help="Close its standard input after it.")
+@click.option("-m", "--message", metavar="TEXT", default="", help="Words to it, in the form that its adapter speaks.")
 @click.pass_obj
-def send(session: Session, agent: str, text: tuple[str, ...], path: str | None, no_newline: bool, eof: bool) -> None:
+def send(
+    session: Session, agent: str, text: tuple[str, ...], path: str | None, no_newline: bool, eof: bool, message: str
+) -> None:
     """Write to the standard input of an agent that was spawned with --stdin pipe (or a terminal)."""
-    if text and path:
-        raise Complaint("give a text or --file, not both")
+    if bool(text) + bool(message) + bool(path) > 1:
+        raise Complaint("give one of a text, --message and --file")
+    if message:
+        with dial(session) as client:
+            answer = client.call(SEND_INPUT, pb.SendInputRequest(agent=agent, message=message, eof=eof))
+        if session.machine:
+            show.one(session, answer, str)
+        return
     if text:
         data = " ".join(text).encode() + (b"" if no_newline else b"\n")
     elif path and path != "-":

@@ -46,6 +46,10 @@ class ClaudeCodeAdapter:
         """Understand whole lines."""
         return _Hearing(state, task).feed(data, final=final, max_line_bytes=self._max_line_bytes)
 
+    def message(self, text: str) -> bytes:
+        """Words of a user; they begin a turn, now or after the one under way."""
+        return words.prompt(text)
+
     def answer(self, ask: Ask, outcome: Literal["approved", "denied", "expired"], note: str) -> bytes:
         """The control response that it waits for."""
         return words.answer(ask, outcome, note)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Final, Literal
 
 from kaged.api.v1 import event_pb2
-from kaged.domain.errors import AlreadyExists, Bug, Invalid, NotFound, Unavailable
+from kaged.domain.errors import AlreadyExists, Bug, Invalid, NotFound, Precondition, Unavailable
 from kaged.domain.events import agent as facts
 from kaged.domain.frozen import frozen
 from kaged.domain.machines import agent as machine
@@ -19,7 +19,7 @@ from kaged.domain.machines.agent import AgentState, AgentSupervised
 from kaged.domain.machines.approval import ApprovalState
 from kaged.domain.signals import Ask
 from kaged.domain.spec import AgentSpec, violations
-from kaged.ports import Adapter
+from kaged.ports import Adapter, Messenger
 from kaged.runtime.engine import INTERNAL, Caller, Engine, Receipt
 from kaged.store.derived.views import Row, Views, agent_stream
 from kaged.store.reading.reader import Reader
@@ -68,6 +68,20 @@ class ApprovalNotFound(NotFound):
 
     def __init__(self, approval: str) -> None:
         super().__init__(f"no approval {approval!r}", hint="kagectl approval list shows them", approval=approval)
+
+
+class NoMessages(Precondition):
+    """The agent's adapter has no form for a message; it takes bytes."""
+
+    reason = "ADAPTER_TAKES_NO_MESSAGES"
+
+    def __init__(self, agent: AgentState) -> None:
+        super().__init__(
+            f"agent {agent.spec.name} takes no messages: its adapter is {agent.spec.adapter}",
+            hint="send it bytes, or spawn it with an adapter that takes messages, such as jsonl",
+            agent=agent.id,
+            adapter=agent.spec.adapter,
+        )
 
 
 class Draining(Unavailable):
@@ -237,11 +251,23 @@ class Agents:
         """Take it out of the lists."""
         return await self._ask(agent, caller, machine.decide_remove)
 
-    async def send(self, agent: str, caller: Caller, *, data: bytes, eof: bool) -> tuple[Answer, int]:
-        """Write to its standard input; also tells the offset."""
-        answer = await self._ask(agent, caller, lambda state: machine.decide_input(state, data, eof=eof))
+    async def send(
+        self, agent: str, caller: Caller, *, data: bytes, eof: bool, message: str = ""
+    ) -> tuple[Answer, int]:
+        """Write bytes, or a message in the form of its adapter, to its standard input; also tells the offset."""
+
+        def decide(state: AgentState) -> tuple[facts.AgentEvent, ...]:
+            return machine.decide_input(state, self._in_words_of(state, message) if message else data, eof=eof)
+
+        answer = await self._ask(agent, caller, decide)
         event = self._event(answer.receipt.first_seq)
         return answer, event.meta.fact.input_accepted.offset
+
+    def _in_words_of(self, state: AgentState, message: str) -> bytes:
+        adapter: object = self._adapters.get(state.spec.adapter)
+        if not isinstance(adapter, Messenger):
+            raise NoMessages(state)
+        return adapter.message(message)
 
     async def _ask(
         self, reference: str, caller: Caller, decide: Callable[[AgentState], tuple[facts.AgentEvent, ...]]

@@ -2,6 +2,7 @@
 
 # mypy: disable-error-code="no-untyped-call,no-any-return"
 
+import json
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from kaged.api.v1 import agent_service_pb2 as agents_pb
 from kaged.api.v1 import approval_service_pb2 as pb
+from kaged.api.v1 import spec_pb2
 from tests.e2e.api_words import refused
 from tests.e2e.daemon_kit import DEADLINE_S, Kaged, eventually
 
@@ -98,3 +100,28 @@ def test_a_question_that_nobody_asked_is_not_found(kaged, unknown):
     found = refused(lambda: _answer(kaged, approval=unknown, approve=True))
     assert (found.code, found.reason) == (grpc.StatusCode.NOT_FOUND, "APPROVAL_NOT_FOUND")
     assert refused(lambda: _answer(kaged, approve=True)).fields == ("approval",)
+
+
+# --- words of a person ----------------------------------------------------------------------------------------------
+
+
+def test_a_message_reaches_a_jsonl_agent_as_a_line_of_its_protocol_once(kaged):
+    agent = kaged.spawn("sh", "-c", "IFS= read -r line; printf '%s\\n' \"$line\"", adapter="jsonl")
+    request = agents_pb.SendInputRequest(agent=agent, message="use the\ntest database", request_id="words")
+    first = kaged.agents.SendInput(request, timeout=DEADLINE_S)
+    assert kaged.agents.SendInput(request, timeout=DEADLINE_S) == first
+    kaged.wait(agent)
+    assert json.loads(kaged.output(agent)) == {"type": "message", "text": "use the\ntest database"}
+    (accepted,) = kaged.read(f'agent = "{agent}" AND type = "input.accepted"')
+    assert (accepted.seq, accepted.body.input) == (first.seq, kaged.output(agent))
+
+
+def test_a_message_that_nobody_could_read_is_refused(kaged):
+    agent = kaged.spawn("cat", stdin=spec_pb2.STDIN_MODE_PIPE)
+    found = refused(lambda: kaged.agents.SendInput(agents_pb.SendInputRequest(agent=agent, message="hi")))
+    assert (found.code, found.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "ADAPTER_TAKES_NO_MESSAGES")
+    both = agents_pb.SendInputRequest(agent=agent, message="hi", data=b"x")
+    long = agents_pb.SendInputRequest(agent=agent, message="x" * (128 << 10) + "y")
+    for bad in (both, long):
+        assert refused(lambda bad=bad: kaged.agents.SendInput(bad)).fields == ("message",)
+    kaged.end(agent)

@@ -22,6 +22,7 @@ from kaged.runtime.agents import AgentNotFound, Answer
 from kaged.runtime.core import Core
 
 _MAX_INPUT = 1 << 20
+_MAX_MESSAGE = 128 << 10  # escaped it is at most some six times as long
 
 
 @dataclass(slots=True)
@@ -121,10 +122,16 @@ class AgentService:
         """Write to its standard input."""
         if len(request.data) > _MAX_INPUT:
             raise Invalid(("data", f"has {len(request.data)} bytes; at most {_MAX_INPUT}"), hint="send it in pieces")
-        if not request.data and not request.eof:
+        if not request.data and not request.eof and not request.message:
             raise Invalid(("data", "is empty, and `eof` is not set"))
+        if request.data and request.message:
+            raise Invalid(("message", "give `data` or `message`, not both"))
+        if len(request.message.encode()) > _MAX_MESSAGE:
+            raise Invalid(("message", f"is longer than {_MAX_MESSAGE} bytes"))
         caller = call.caller(convert.request_id_in(request.request_id), request)
-        answer, offset = await self._core.agents.send(request.agent, caller, data=request.data, eof=request.eof)
+        answer, offset = await self._core.agents.send(
+            request.agent, caller, data=request.data, eof=request.eof, message=request.message
+        )
         return pb.SendInputResponse(offset=offset, seq=answer.receipt.first_seq)
 
     async def ResizeTerminal(self, request: pb.ResizeTerminalRequest, call: Call) -> pb.ResizeTerminalResponse:
