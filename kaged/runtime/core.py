@@ -98,7 +98,7 @@ class Core:
         self.world = World()
         self.engine = Engine(journal, self.world, system)
         self.agents = Agents(self.engine, self.views, self.reader, adapters, executor.enforces)
-        self.timers = Timers(system.now_us, self._due)
+        self.timers = Timers(journal.now_us, self._due)
         self._tree_work = TreeWork(self.engine, self.agents, self.views, self.timers)
         self.trees = Trees(self.engine, self.agents, self.views, self._tree_work)
         self.children = Children(self, watch, self.world.agent)
@@ -326,23 +326,24 @@ class Core:
             case _:
                 pass
 
-    def _due(self, key: tuple[str, ...]) -> None:
+    def _due(self, key: tuple[str, ...], due_us: int) -> None:
+        now_us = max(due_us, self.journal.now_us())
         try:
             match key:
                 case ("agent", agent):
                     state = self.world.agent(agent)
                     if state is not None:
                         run = next_run(state)
-                        events = machine.decide_due(state, run=run, now_us=self.system.now_us())
+                        events = machine.decide_due(state, run=run, now_us=now_us)
                         self.report(agent, self.agents.input_again(state, events))
                 case ("approval", approval):
                     self.agents.expire(approval)
                 case ("tree", tree, path):
-                    self.trees.due(tree, path)
+                    self.trees.due(tree, path, now_us)
         except KageError as error:
             # Nearly always a full disk: the state still says what is due, so look again in a while.
             log.warning("timer_refused key=%s reason=%s", key, error.reason)
-            self.timers.arm(key, self.system.now_us() + 1_000_000)
+            self.timers.arm(key, self.journal.now_us() + 1_000_000)
 
     # --- what services show --------------------------------------------------------------------------------------
 

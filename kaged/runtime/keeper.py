@@ -315,9 +315,19 @@ class Keeper:
             self._noted(reading.recorded, capture)
         if over:
             record = _read_exit(folder)
-            return ended(self.run, record, sealed, capture.place, host.system.now_us(), host.system.boot_id())
+            boot_id = host.system.boot_id()
+            end = ended(self.run, record, sealed, capture.place, host.system.now_us(), boot_id)
+            before = self._boot_id()
+            if end.kind == "lost" and before and boot_id and before != boot_id:
+                return _with_note(end, "the machine was restarted under it; how it ended is not known")
+            return end
         await self._gather(capture)
         return None
+
+    def _boot_id(self) -> str:
+        """Of the boot that the run was started in."""
+        state = self._host.state(self.agent)
+        return state.run.boot_id if state is not None and state.run is not None else ""
 
     async def _look_for_program(self) -> None:
         try:

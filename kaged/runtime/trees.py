@@ -231,13 +231,13 @@ class Trees:
         started = trees.ChildStarted(path=path, ordinal=run.ordinal, at_us=now_us, jitter=jitter)
         return self._step(state, started, exited)
 
-    def due(self, tree: str, path: str) -> None:
+    def due(self, tree: str, path: str, at_us: int) -> None:
         """A back-off in a tree is over."""
         state = self._engine.world.trees.get(tree)
         if state is None:
             return
-        at_us, jitter = self._engine.journal.now_us(), self._engine.system.jitter()
-        events, after = trees.step(state, trees.TimerDue(path=path, at_us=at_us, jitter=jitter))
+        due = trees.TimerDue(path=path, at_us=at_us, jitter=self._engine.system.jitter())
+        events, after = trees.step(state, due)
         self._engine.commit(self._drafts(tree, events, after))
 
     def _step(self, agent: AgentState, *commands: trees.Command) -> list[Draft]:
