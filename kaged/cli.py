@@ -41,6 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.verb != "serve":
             from kaged import offline  # noqa: PLC0415  what a start does not need: 2 % of it
 
+            startup.settle()
             return (offline.run_fsck if arguments.verb == "fsck" else offline.run_reindex)(config, print)
         logs.set_up(config.log_level, config.log_format, under_journal=bool(os.environ.get("JOURNAL_STREAM")))
         return startup.run(Daemon(config, dict(os.environ), agent_umask=agent_umask).run())

@@ -14,7 +14,7 @@ from typing import Any
 # Before anything imports grpc: its fork handlers crash children that are started while RPCs run (measured).
 os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 
-# What imports make stays: looking for garbage in it is 2 % of a start. `run` turns it on again.
+# What imports make stays: looking for garbage in it is 2 % of a start. `settle` turns it on again.
 gc.disable()
 
 # asyncio would load OpenSSL, for sockets that we do not have: 4 % of a start and 3 MB. It does without (Python may be
@@ -27,11 +27,16 @@ else:
     del sys.modules["ssl"]
 
 
-def run(main: Coroutine[Any, Any, int]) -> int:
-    """`asyncio.run`, on uvloop's loop when it is installed (docs/decisions/0004)."""
+def settle() -> None:
+    """All is imported: look for garbage from here on."""
     # What was imported is not looked through again: that was 25 to 40 ms in which the loop stood still, at a bad time.
     gc.freeze()
     gc.enable()
+
+
+def run(main: Coroutine[Any, Any, int]) -> int:
+    """`asyncio.run`, on uvloop's loop when it is installed (docs/decisions/0004)."""
+    settle()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return int(runner.run(main))
 

@@ -159,7 +159,7 @@ class _Reflection(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # as above
 
             names = (*(service.full_name for service in SERVICES), health.SERVICE_NAME, reflection.SERVICE_NAME)
             self._handler = grpc.stream_stream_rpc_method_handler(
-                reflection.aio.ReflectionServicer(names).ServerReflectionInfo,
+                reflection.aio.ReflectionServicer(names).ServerReflectionInfo,  # type: ignore[attr-defined]  # as health.aio
                 request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
                 response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString,
             )

@@ -130,9 +130,8 @@ def _tree_s() -> float:
 
 
 def cpu_s(pid: int) -> float:
-    """CPU time of one process, all its threads."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
+    """CPU time of one process, all its threads, in nanoseconds and not in the 10 ms of /proc/<pid>/stat."""
+    return time.clock_gettime(~pid << 3 | 2)  # what clock_getcpuclockid(3) gives on Linux
 
 
 def memory_mb(pid: int, field: str = "Rss") -> float:
