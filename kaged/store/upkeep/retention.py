@@ -5,7 +5,8 @@ A body is replaced by its hash (field 7, `Redaction`), so head, meta, leaf, root
 a baseline record, which is not built.
 
 `redact` also makes the bytes go: the new values are synced, all memory tables written out (so the old logs are
-deleted), and the tables and blob files of the range rewritten. It cannot reach copies: backups, exports, what a
+deleted), and the tables and blob files of the range rewritten. States that were folded from the text are folded
+again, so it is gone there too. It cannot reach copies: backups, exports, what a
 reader has already received, and blocks that the file system has not overwritten. The caller clears the live ring
 (`Feed.purge`) and the agent's own spool and run folder.
 
@@ -20,11 +21,12 @@ from typing import Final
 
 from kaged.api.v1 import event_pb2
 from kaged.domain.frozen import frozen
+from kaged.store.derived.refold import WITH_TEXT, ranges_of, refold
 from kaged.store.reading.reader import Reader
 from kaged.store.reading.selection import Selection, select
 from kaged.store.rows.keys import pack_seq, unpack_seq
 from kaged.store.rows.keyvalue import KeyValue
-from kaged.store.wire.record import EMPTY_BODY, field_content, frame, redaction_field, split
+from kaged.store.wire.record import EMPTY_BODY, field_content, frame, payload, redaction_field, split
 
 REQUESTED: Final = event_pb2.REDACTION_REASON_REQUESTED
 RETENTION: Final = event_pb2.REDACTION_REASON_RETENTION
@@ -42,10 +44,11 @@ _APART: Final = 65_536  # ranges further apart than this are rewritten one by on
 
 @frozen
 class Redacted:
-    """What was taken out."""
+    """What was taken out. `agents`: those of whose states something was taken; an engine must load them again."""
 
     events: int
     body_bytes: int
+    agents: frozenset[str] = frozenset()
 
 
 @frozen
@@ -68,11 +71,14 @@ def redact(
     """
     seqs = _matching(reader, what) if isinstance(what, Selection) else iter(sorted(set(what)))
     events = body_bytes = 0
+    agents: set[str] = set()
     ranges: list[list[int]] = []
     while some := list(islice(seqs, _BATCH)):
         batch = store.batch()
         for seq in some:
-            emptied, size = without_stored_body(reader.get(seq), reason)
+            framed = reader.get(seq)
+            agents.update(_agent_of(framed))
+            emptied, size = without_stored_body(framed, reason)
             if size:
                 batch.put("events", pack_seq(seq), emptied)
                 events, body_bytes = events + 1, body_bytes + size
@@ -83,8 +89,32 @@ def redact(
                 ranges.append([seq, seq])
         store.write(batch)
     store.sync()
+    places = [place for agent in sorted(agents) for place in _refolded(store, reader, agent)]
     erase(store, ranges)
-    return Redacted(events=events, body_bytes=body_bytes)
+    for first, last in places:
+        store.compact("states", first, last)
+    return Redacted(events=events, body_bytes=body_bytes, agents=frozenset(agents))
+
+
+def _agent_of(framed: bytes) -> Iterator[str]:
+    """The agent whose states keep text of an event, if any do."""
+    meta = event_pb2.Event.FromString(payload(framed)).meta
+    if meta.agent and meta.type in WITH_TEXT and meta.HasField("fact"):
+        yield meta.agent
+
+
+def _refolded(store: KeyValue, reader: Reader, agent: str) -> list[tuple[bytes, bytes]]:
+    """Write an agent's states again as its events tell them now; where the rows lie."""
+    rows = refold(store, reader, agent)
+    keys: list[bytes] = []
+    while some := list(islice(rows, _BATCH)):
+        batch = store.batch()
+        for key, value in some:
+            batch.put("states", key, value)
+            keys.append(key)
+        store.write(batch)
+    store.sync()
+    return ranges_of(agent, keys)
 
 
 def erase(store: KeyValue, ranges: Iterable[Iterable[int]]) -> None:
