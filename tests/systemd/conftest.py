@@ -1,6 +1,7 @@
 """One systemd for each worker of a test run, and a new person on it, with Kage installed, for each test."""
 
 import itertools
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,8 @@ _numbers = itertools.count(1)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark all tests of this folder, and say loudly why they cannot run."""
     ours = [item for item in items if Path(__file__).parent in item.path.parents]
-    why = missing() if ours else ""
+    must = bool(os.environ.get("KAGE_MUST_SYSTEMD"))  # `.ci/run` has seen that this machine can: then fail, not skip
+    why = missing() if ours and not must else ""
     for item in ours:
         item.add_marker(pytest.mark.systemd)
         if why:

@@ -11,18 +11,10 @@ from kaged.api.v1 import spec_pb2
 from tests.e2e.daemon_kit import ENDED
 from tests.systemd.host import Host, User, eventually
 from tests.systemd.service import UNITS, Client, Service
+from tests.systemd.test_service import cgroup
 
 MIB = 1 << 20
 EAT = "import time; food = bytearray({bytes}); print('fed', flush=True); time.sleep(600)"
-
-
-def cgroup(host: Host, pid: int) -> str:
-    """Where systemd has a process."""
-    for line in (host.root / f"proc/{pid}/cgroup").read_text().splitlines():
-        _, controllers, path = line.split(":", 2)
-        if controllers == "name=systemd":
-            return path
-    return path  # the only hierarchy
 
 
 def test_each_agent_has_a_scope_of_its_own_which_ends_with_it(service: Service, host: Host) -> None:

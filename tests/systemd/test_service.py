@@ -24,6 +24,15 @@ def numbers(text: bytes) -> list[int]:
     return [int(line) for line in text.splitlines()[:-1]]  # the last line may be half there
 
 
+def cgroup(host: Host, pid: int) -> str:
+    """Where systemd has a process."""
+    for line in (host.root / f"proc/{pid}/cgroup").read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers == "name=systemd":
+            return path
+    return path  # the only hierarchy
+
+
 def phase(kage: Client) -> int:
     return int(kage.daemon.GetStatus(daemon_service_pb2.GetStatusRequest(), timeout=10).status.phase)
 
@@ -288,6 +297,8 @@ def test_the_machines_systemd_runs_it_for_a_user_and_adopts_after_a_kill(
     def main_pid() -> int:
         return int(host.run("systemctl", "show", machine_unit, "--property=MainPID", "--value").stdout)
 
+    # Its scopes are asked for at the user's own manager, which has them moved out of the machine's service.
+    assert f"user@{service.user.uid}.service/kage.slice/kage-agents.slice/" in cgroup(host, before[0])
     daemon = main_pid()
     assert Path(host.root / f"proc/{daemon}").stat().st_uid == service.user.uid
     host.run("kill", "-KILL", str(daemon))
