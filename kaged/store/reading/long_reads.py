@@ -57,8 +57,9 @@ class LongReads:
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
         self._turn = asyncio.Semaphore(1)
-        # A thread of its own: pages that wander through the shared pool, each thread of which has cold caches
-        # and memory of its own, took some 15 % more CPU to read (1.9 against 1.5 to 1.8 us an event, on a busy machine). It is started by the first read and ends with this object.
+        # A thread of its own: pages that wander through the shared pool, each thread of which has cold caches and
+        # memory of its own, took some 15 % more CPU to read (1.9 us an event against 1.5 to 1.8, on a busy machine).
+        # It is started by the first read and ends with this object.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="long-reads")
         self._generation = 0
 
