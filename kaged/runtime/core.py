@@ -30,7 +30,8 @@ from kaged.runtime.agents import Agents, inputs_after, inputs_of, next_run
 from kaged.runtime.capture import Place, Reading
 from kaged.runtime.children import Children
 from kaged.runtime.engine import DAEMON_STREAM, Caller, Engine, Receipt
-from kaged.runtime.keeper import Done, FolderFact, perform
+from kaged.runtime.keeper import Done
+from kaged.runtime.run_facts import FolderFact, perform
 from kaged.runtime.samples import Samples
 from kaged.runtime.system import System
 from kaged.runtime.timers import Timers

@@ -9,7 +9,6 @@ holds at most one batch in flight and its spool is the buffer.
 
 import asyncio
 import contextlib
-import dataclasses
 import logging
 from collections.abc import Sequence
 from typing import Final, Protocol
@@ -19,20 +18,15 @@ from kaged.domain.errors import AlreadyExists, KageError, Unavailable
 from kaged.domain.events import agent as facts
 from kaged.domain.machines.agent import AgentState, Run
 from kaged.domain.masking import Masker
-from kaged.domain.orders import Order, ResizeOrder, SignalOrder, StopOrder
 from kaged.domain.run_records import (
     Channel,
-    ExecFailed,
-    Exited,
-    ExitRecord,
     Meta,
-    NotStarted,
     RunSpec,
-    SealedRecord,
     TornRecord,
 )
 from kaged.ports import Adapter, Executor, Launched, RunFolder, Watch
 from kaged.runtime.capture import Capture, Place, Reading
+from kaged.runtime.run_facts import NOTHING, FolderFact, ended, perform, read_exit, read_sealed, with_note
 from kaged.runtime.system import System
 
 READ_BYTES: Final = 1 << 20
@@ -44,7 +38,6 @@ _REMOVE_TRIES: Final = 100
 _REMOVE_EVERY_S: Final = 0.02
 log = logging.getLogger("kaged.keeper")
 
-FolderFact = facts.StopWanted | facts.Signalled | facts.Resized | facts.InputAccepted
 Done = asyncio.Future[None]
 
 
@@ -233,7 +226,7 @@ class Keeper:
         await self._host.input_known(self.agent)  # no other wait until `ended`: its successor gets that input
         now_us = self._host.system.now_us()
         end = ended(self.run, NOTHING, None, Place(), now_us, self._host.system.boot_id())
-        await _durable(self._host.ended(self.agent, _with_note(end, why)))
+        await _durable(self._host.ended(self.agent, with_note(end, why)))
         await self._finish()
 
     # --- capturing ---------------------------------------------------------------------------------------------
@@ -291,9 +284,9 @@ class Keeper:
         if self._phase != "executed":
             await self._look_for_program()
         # Asked before the spools are read: what was sealed, or let go of, by now cannot grow any more.
-        sealed, alive = _read_sealed(folder), True
+        sealed, alive = read_sealed(folder), True
         if sealed is None and not (alive := folder.held()):
-            sealed = _read_sealed(folder)
+            sealed = read_sealed(folder)
         if not self.adopted_alive.done():
             self.adopted_alive.set_result(alive and sealed is None)
         over = sealed is not None or not alive
@@ -314,12 +307,12 @@ class Keeper:
             await _durable(host.read(self.agent, self.run, reading))
             self._noted(reading.recorded, capture)
         if over:
-            record = _read_exit(folder)
+            record = read_exit(folder)
             boot_id = host.system.boot_id()
             end = ended(self.run, record, sealed, capture.place, host.system.now_us(), boot_id)
             before = self._boot_id()
             if end.kind == "lost" and before and boot_id and before != boot_id:
-                return _with_note(end, "the machine was restarted under it; how it ended is not known")
+                return with_note(end, "the machine was restarted under it; how it ended is not known")
             return end
         await self._gather(capture)
         return None
@@ -407,103 +400,6 @@ class Keeper:
         except (OSError, KageError) as error:
             log.warning("folder_not_removed run=%s error=%s", self.run, error)
         return True
-
-
-# --- facts to files, files to facts --------------------------------------------------------------------------
-
-
-def perform(folder: RunFolder, fact: FolderFact) -> None:
-    """Carry out one recorded wish in a run's folder. Repeatable."""
-    match fact:
-        case facts.InputAccepted():
-            if fact.data:
-                folder.write_input(fact.offset, fact.data)
-            if fact.eof:
-                folder.close_input(fact.offset + fact.length)
-        case _:
-            folder.write_order(fact.offset, fact.order, order_of(fact))
-
-
-def order_of(fact: facts.StopWanted | facts.Signalled | facts.Resized) -> Order:
-    """The order that a fact stands for."""
-    match fact:
-        case facts.StopWanted():
-            return StopOrder(signal=fact.signal, grace_s=fact.grace_s)
-        case facts.Signalled():
-            return SignalOrder(signal=fact.signal, whole_tree=fact.whole_tree)
-        case facts.Resized():
-            return ResizeOrder(rows=fact.rows, cols=fact.columns)
-
-
-NOTHING: Final = "not_started"
-_SIGKILL: Final = 9
-
-
-def ended(
-    run: str, record: ExitRecord | str | None, sealed: SealedRecord | None, place: Place, now_us: int, boot_id: str
-) -> facts.RunEnded:
-    """The end of a run from its records. No exit record means lost: never an invented status."""
-    kind: facts.EndKind = "lost"
-    code, signal, core, cpu_us, rss, errno = -1, 0, False, 0, 0, 0
-    note, stopped_by, ended_us = "", "", now_us
-    match record:
-        case Exited():
-            kind = "exited"
-            code, signal, core = (-1 if record.code is None else record.code), record.signal or 0, record.core
-            cpu_us, rss = record.utime_us + record.stime_us, record.maxrss_kb * 1024
-            stopped_by, ended_us, boot_id = record.stopped_by or "", record.at.wall_us, record.at.boot_id
-            if record.oom_kills:
-                note = f"out of memory: the kernel killed {record.oom_kills} of its processes"
-                stopped_by = stopped_by or ("memory" if record.signal == _SIGKILL else "")
-        case ExecFailed():
-            kind, errno, stopped_by = "exec_failed", record.errno, record.stopped_by or ""
-            ended_us, boot_id = record.at.wall_us, record.at.boot_id
-            what = "the working directory does not exist" if record.cwd_missing else record.strerror
-            note = f"{record.stage}: {what}"
-        case NotStarted():
-            kind, note, ended_us, boot_id = "not_started", record.reason, record.at.wall_us, record.at.boot_id
-        case str():
-            kind = "not_started"
-        case None:
-            note = "its shim is gone and left no exit record"
-    return facts.RunEnded(
-        run=run,
-        kind=kind,
-        exit_code=code,
-        signal=signal,
-        core_dumped=core,
-        how="abnormal",  # judged by the machine, which knows the spec and what was asked
-        ended_us=min(ended_us, now_us),
-        boot_id=boot_id,
-        cpu_us=cpu_us,
-        max_rss_bytes=rss,
-        stdout_bytes=place.out_end,
-        stderr_bytes=place.err_end,
-        stopped_by=stopped_by,
-        survivors=len(sealed.survivors) if sealed is not None else 0,
-        errno=errno,
-        note=note,
-    )
-
-
-def _with_note(event: facts.RunEnded, note: str) -> facts.RunEnded:
-    return dataclasses.replace(event, note=note)
-
-
-def _read_sealed(folder: RunFolder) -> SealedRecord | None:
-    try:
-        return folder.read_sealed()
-    except TornRecord as error:
-        log.error("record_torn folder=%s %s", folder.path, error)
-        return None
-
-
-def _read_exit(folder: RunFolder) -> ExitRecord | None:
-    try:
-        return folder.read_exit()
-    except TornRecord as error:
-        log.error("record_torn folder=%s %s", folder.path, error)
-        return None
 
 
 async def _durable(done: Done | None) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from kaged.domain.run_records import Exited, parse_exit
 from kaged.runtime.capture import Place
-from kaged.runtime.keeper import ended
+from kaged.runtime.run_facts import ended
 from tests.unit.test_agent_machine import Life, policy
 
 RECORD = {
