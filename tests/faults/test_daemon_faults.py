@@ -15,6 +15,7 @@ from grpc_health.v1 import health_pb2
 
 from kaged.api.v1 import agent_service_pb2, daemon_service_pb2, spec_pb2, supervisor_service_pb2
 from tests.e2e.daemon_kit import Kaged, eventually
+from tests.search import TIMES
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
 
@@ -217,10 +218,14 @@ def test_a_working_directory_that_vanished_between_two_runs_says_so(kaged: Kaged
     assert "working directory" in ended.outcome.detail
 
 
-def test_two_hundred_megabytes_of_output_arrive_whole_in_bounded_memory(kaged: Kaged) -> None:
-    size = 200_000_000
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    "size",
+    [200_000_000, pytest.param(1_000_000_000, marks=pytest.mark.skipif(TIMES == 1, reason="for nights: make search"))],
+)
+def test_very_much_output_arrives_whole_in_bounded_memory(kaged: Kaged, size: int) -> None:
     agent = kaged.spawn("sh", "-c", f"head -c {size} /dev/zero")
-    ended = kaged.wait(agent, deadline_s=100)
+    ended = kaged.wait(agent, deadline_s=500)
     assert (ended.outcome.exit_code, ended.run.stdout_bytes) == (0, size)
     end = 0
     for event in kaged.read(f'agent = "{agent}" AND type = "output.chunk"', head_only=True):
