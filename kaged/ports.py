@@ -36,8 +36,12 @@ class Adapter(Protocol):
 class Messenger(Protocol):
     """An adapter whose agents can be spoken to at any time."""
 
-    def message(self, text: str) -> bytes:
-        """Words of a person in the form that the agent reads. Deterministic."""
+    def message(self, text: str, *, session: str = "", number: int = 0) -> bytes:
+        """Words of a person in the form that the agent reads. Deterministic.
+
+        `session`: the agent's own, as far as it is known; `number`: another for each message of a run. Empty: an
+        agent without a session cannot be spoken to yet.
+        """
 
 
 class RunFolder(Protocol):

@@ -41,6 +41,8 @@ def ending(agent: pb.Agent) -> str:
             return f"signal {outcome.signal}"
         case "limit":
             return f"limit {outcome.limit}"
+        case "turn":
+            return "its last turn failed"
         case other:
             return other.replace("_", " ")
 

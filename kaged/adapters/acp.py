@@ -58,6 +58,10 @@ class AcpAdapter:
             return _line(result(given, _CANCELLED))
         return _line(result(given, {"outcome": {"outcome": "selected", "optionId": option}}))
 
+    def message(self, text: str, *, session: str = "", number: int = 0) -> bytes:
+        """A prompt in the session; there is none before it."""
+        return prompt(session, text, json_rpc.PROMPT + 1 + number) if session else b""
+
 
 def prompt(session: str, text: str, number: int = json_rpc.PROMPT) -> bytes:
     """Words of a user; they begin a turn. `number`: not used before in this run, 3 or more."""

@@ -46,13 +46,13 @@ class ClaudeCodeAdapter:
         """Understand whole lines."""
         return _Hearing(state, task).feed(data, final=final, max_line_bytes=self._max_line_bytes)
 
-    def message(self, text: str) -> bytes:
-        """Words of a user; they begin a turn, now or after the one under way."""
-        return words.prompt(text)
-
     def answer(self, ask: Ask, outcome: Literal["approved", "denied", "expired"], note: str) -> bytes:
         """The control response that it waits for."""
         return words.answer(ask, outcome, note)
+
+    def message(self, text: str, *, session: str = "", number: int = 0) -> bytes:
+        """A prompt; one that comes during a turn waits for its end."""
+        return words.prompt(text)
 
 
 class _Hearing(Hearing):

@@ -58,6 +58,10 @@ class CodexAdapter:
                 value = {"decision": "accept" if yes else "decline"}
         return line(result(given, value))
 
+    def message(self, text: str, *, session: str = "", number: int = 0) -> bytes:
+        """A prompt in the session; there is none before it."""
+        return prompt(session, text, json_rpc.PROMPT + 1 + number) if session else b""
+
 
 def prompt(thread: str, text: str, number: int = json_rpc.PROMPT) -> bytes:
     """Words of a user; they begin a turn. `number`: not used before in this run, 3 or more."""

@@ -68,7 +68,7 @@ class JsonlAdapter:
         return _line({"type": "approval.answer", "id": ask.key, "outcome": outcome, "note": note})
 
     @staticmethod
-    def message(text: str) -> bytes:
+    def message(text: str, *, session: str = "", number: int = 0) -> bytes:
         """One `message` line: what a user says to the agent."""
         return _line({"type": "message", "text": text})
 

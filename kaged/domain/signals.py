@@ -1,6 +1,6 @@
 """What an adapter can hear from an agent, and what it gives back for a piece of output. Pure."""
 
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from kaged.domain.frozen import frozen
 
@@ -24,6 +24,10 @@ SignalKind = Literal[
     "unknown",
     "garbled",
 ]
+
+
+FAILED_TURNS: Final = frozenset({"error", "refusal", "max_tokens", "max_turns", "max_turn_requests", "max_budget"})
+"""Outcomes of a turn in which the work was not brought to its end, in the words of all adapters."""
 
 
 @frozen

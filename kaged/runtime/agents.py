@@ -70,6 +70,19 @@ class ApprovalNotFound(NotFound):
         super().__init__(f"no approval {approval!r}", hint="kagectl approval list shows them", approval=approval)
 
 
+class NoSession(Precondition):
+    """The agent has not begun its session yet: there is nobody to hear a message."""
+
+    reason = "AGENT_HAS_NO_SESSION"
+
+    def __init__(self, agent: AgentState) -> None:
+        super().__init__(
+            f"agent {agent.spec.name} has not begun its session yet",
+            hint=f"kagectl event watch --agent {agent.spec.name} --type signal.session",
+            agent=agent.id,
+        )
+
+
 class NoMessages(Precondition):
     """The agent's adapter has no form for a message; it takes bytes."""
 
@@ -267,7 +280,11 @@ class Agents:
         adapter: object = self._adapters.get(state.spec.adapter)
         if not isinstance(adapter, Messenger):
             raise NoMessages(state)
-        return adapter.message(message)
+        at = state.run.input_end if state.run is not None else 0
+        words = adapter.message(message, session=state.usage.native_session, number=at)
+        if not words:
+            raise NoSession(state)
+        return words
 
     async def _ask(
         self, reference: str, caller: Caller, decide: Callable[[AgentState], tuple[facts.AgentEvent, ...]]

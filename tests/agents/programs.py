@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import pytest
 
+from kaged.api.v1 import agent_service_pb2, event_pb2
 from kaged.api.v1 import approval_service_pb2 as approvals
-from kaged.api.v1 import event_pb2
 from tests.e2e.daemon_kit import Kaged, eventually
 
 INSTALLED: Final = Path(__file__).parent / "cli" / "node_modules" / ".bin"
@@ -80,6 +80,11 @@ class Driven:
     def wait(self) -> Any:
         """The agent once it has ended."""
         return self.kaged.wait(self.id, deadline_s=LONG_S)
+
+    def say(self, text: str) -> None:
+        """Words to it, in the form that it reads."""
+        request = agent_service_pb2.SendInputRequest(agent=self.id, message=text)
+        self.kaged.agents.SendInput(request, timeout=10)
 
     def told(self) -> bytes:
         """All that it was told."""

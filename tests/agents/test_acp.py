@@ -182,7 +182,7 @@ def test_an_interrupt_withdraws_the_question_and_the_agent_waits_for_new_words(
     agent.answer(approve=False)
     (ended,) = agent.heard("turn.ended")
     assert ended.meta.fact.signal.outcome == "cancelled"
-    kaged.send(agent.id, acp.prompt(native, script({"text": "something else"}), 4))
+    agent.say(script({"text": "something else"}))
     assert agent.wait().state == pb.AGENT_STATE_SUCCEEDED
     assert [event.meta.fact.signal.outcome for event in agent.heard("turn.ended", 2)] == ["cancelled", "ok"]
     assert not (work / "a.txt").exists()

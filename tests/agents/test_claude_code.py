@@ -164,7 +164,7 @@ def test_an_interrupt_ends_the_turn_and_the_agent_waits_for_new_words(
     assert [event.meta.fact.approval_withdrawn.approval for event in agent.events("approval.withdrawn")] == [
         question.id
     ]
-    kaged.send(agent.id, claude_words.prompt(script({"text": "something else"})))
+    agent.say(script({"text": "something else"}))
     assert agent.wait().state == pb.AGENT_STATE_SUCCEEDED
     assert [event.meta.fact.signal.outcome for event in agent.heard("turn.ended", 2)] == ["cancelled", "ok"]
     assert not (tmp_path / "work" / "hello.txt").exists()

@@ -141,15 +141,17 @@ def test_an_interrupt_ends_the_turn_and_the_agent_waits_for_new_words(start: Sta
     kaged.send(agent.id, codex.interrupt(thread, json.loads(turn.body.signal.data_json)["turn"], 1))
     (ended,) = agent.heard("turn.ended")
     assert ended.meta.fact.signal.outcome == "cancelled"
-    kaged.send(agent.id, codex.prompt(thread, script({"text": "something else"}), 4))
+    agent.say(script({"text": "something else"}))
     assert agent.wait().state == pb.AGENT_STATE_SUCCEEDED
     assert [event.meta.fact.signal.outcome for event in agent.heard("turn.ended", 2)] == ["cancelled", "ok"]
     assert [event.body.signal.text for event in agent.heard("message", 2)][-1] == "something else"
 
 
-def test_a_model_that_fails_is_a_failed_turn(start: Start) -> None:
+def test_a_model_that_fails_is_a_failed_turn_and_a_failed_agent_though_it_exits_with_0(start: Start) -> None:
     agent = start(script({"status": 500}))
-    agent.wait()
+    ended = agent.wait()
+    assert ended.state == pb.AGENT_STATE_FAILED
+    assert (ended.outcome.exit_code, ended.outcome.reason) == (0, "turn")
     (turn,) = agent.heard("turn.ended")
     assert turn.meta.fact.signal.outcome == "error"
     assert turn.body.signal.text

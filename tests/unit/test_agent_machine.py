@@ -29,6 +29,10 @@ from kaged.domain.spec import AgentSpec, RestartPolicy
 SECOND = 1_000_000
 NOW = 1_000 * SECOND
 SPEC = AgentSpec(name="a", command=("true",), working_directory="/", stdin="pipe")
+HEARD = SignalHeard(
+    type="signal.usage", run="r1", turn=0, call="", outcome="", input_tokens=0, output_tokens=0, cost_microusd=0,
+    native_session="", text="", data_json="", tool="",
+)  # fmt: skip
 BACKOFF = Backoff(base_s=1, factor=2, max_s=8, healthy_after_s=30)
 
 
@@ -554,12 +558,38 @@ def test_only_an_ended_agent_can_be_removed_and_only_once():
     assert machine.decide_remove(life.state) == ()
 
 
+@pytest.mark.parametrize(
+    ("turns", "code", "outcome", "reason"),
+    [
+        (["ok"], 0, "succeeded", "exit"),
+        (["error"], 0, "failed", "turn"),  # some agents exit with 0 whatever happened
+        (["error", "ok"], 0, "succeeded", "exit"),  # the last one counts
+        (["ok", "refusal"], 0, "failed", "turn"),
+        (["cancelled"], 0, "succeeded", "exit"),  # somebody wanted that
+        (["a word of its own"], 0, "succeeded", "exit"),
+        (["error"], 3, "failed", "exit"),
+    ],
+)
+def test_an_agent_whose_last_turn_failed_has_failed_though_it_exits_with_0(turns, code, outcome, reason):
+    life = Life().starts()
+    for turn in turns:
+        life.take((replace(HEARD, type="signal.turn.ended", outcome=turn),))
+    (*_, ended) = life.ends(code=code)
+    assert (ended.outcome, ended.reason) == (outcome, reason)
+
+
+def test_a_turn_that_failed_in_an_earlier_run_is_forgiven():
+    life = Life(restart=RestartPolicy(type="transient", backoff=None)).starts()
+    life.take((replace(HEARD, type="signal.turn.ended", outcome="error"),))
+    (*_, again) = life.ends()
+    assert isinstance(again, RunWanted)
+    (*_, ended) = life.starts().ends()
+    assert ended.outcome == "succeeded"
+
+
 def test_usage_adds_up_over_runs():
     life = Life().starts()
-    heard = SignalHeard(
-        type="signal.usage", run="r1", turn=2, call="", outcome="", input_tokens=5, output_tokens=7, cost_microusd=11,
-        native_session="s", text="", data_json="", tool="",
-    )  # fmt: skip
+    heard = replace(HEARD, turn=2, input_tokens=5, output_tokens=7, cost_microusd=11, native_session="s")
     life.take((heard, replace(heard, turn=1, native_session="")))
     assert life.state.usage == machine.Usage(
         turns=2, input_tokens=10, output_tokens=14, cost_microusd=22, native_session="s"

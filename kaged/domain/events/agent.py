@@ -247,11 +247,11 @@ class SignalHeard:
     output_tokens: int
     cost_microusd: int
     native_session: str
-    resets_us: int
-    parent: str
     text: str  # text
     data_json: str  # text
     tool: str  # text
+    resets_us: int = 0
+    parent: str = ""
 
 
 AgentEvent: TypeAlias = (

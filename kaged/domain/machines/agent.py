@@ -42,6 +42,7 @@ from kaged.domain.events.agent import (
 from kaged.domain.frozen import frozen
 from kaged.domain.orders import Order, ResizeOrder, SignalOrder, StopOrder, order_line
 from kaged.domain.quantities import format_signal
+from kaged.domain.signals import FAILED_TURNS
 from kaged.domain.spec import AgentSpec
 
 Phase = Literal["starting", "running", "backoff", "stopping", "idle", "stopped", "ended"]
@@ -68,6 +69,7 @@ class Run:
     orders_end: int = 0
     input_end: int = 0
     input_closed: bool = False
+    last_turn: str = ""  # outcome of the last turn that its adapter heard of; programs without turns have none
     end: RunEnded | None = None
 
     @property
@@ -330,7 +332,9 @@ def _how(state: AgentState, report: RunEnded) -> How:
     if state.stop is not None or report.stopped_by not in ("", "memory"):  # the kernel's kill is a crash
         return "shutdown"
     if report.kind == "exited" and not report.signal and report.exit_code in (0, *state.spec.success_exit_codes):
-        return "normal"
+        # Some agents exit with 0 whatever became of their work: what they said of their last turn counts as well.
+        failed = state.run is not None and state.run.last_turn in FAILED_TURNS
+        return "abnormal" if failed else "normal"
     return "abnormal"
 
 
@@ -428,6 +432,8 @@ def _why(report: RunEnded) -> str:
     if report.stopped_by == "memory":
         return "out_of_memory"
     if report.kind == "exited":
+        if report.how == "abnormal" and report.exit_code == 0 and not report.signal:
+            return "turn"
         return "signal" if report.signal else "exit"
     return report.kind
 
@@ -499,6 +505,8 @@ def apply(state: AgentState, event: AgentEvent, at_us: int) -> AgentState:
             left = tuple(item for item in state.approvals if item != event.approval)
             return replace(state, approvals=left, updated_us=at_us)
         case SignalHeard():
+            if event.type == "signal.turn.ended" and state.run is not None and state.run.id == event.run:
+                state = _with_run(state, last_turn=event.outcome)
             return replace(state, usage=_used(state.usage, event))
         case Ended():
             return replace(state, phase="ended", ended=event, stop=None, updated_us=at_us)
