@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
             startup.settle()
             return (offline.run_fsck if arguments.verb == "fsck" else offline.run_reindex)(config, print)
-        logs.set_up(config.log_level, config.log_format, under_journal=bool(os.environ.get("JOURNAL_STREAM")))
+        logs.set_up(config.log_level, config.log_format, under_journal=logs.under_journal(os.environ))
         return startup.run(Daemon(config, dict(os.environ), agent_umask=agent_umask).run())
     except KageError as error:
         return _refused(error)

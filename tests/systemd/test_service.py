@@ -1,5 +1,6 @@
 """kaged as a user service of a real systemd: started, killed, hung, reloaded, restarted and stopped by it."""
 
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -196,6 +197,16 @@ def test_reload_reads_the_configuration_again_and_a_broken_one_is_named(service:
     eventually(lambda: service.status_text == "no agents", "the complaint to go")
     assert service.pid == daemon
     assert service.shown("ActiveState") == "active"
+
+
+def test_the_journal_has_facts_in_fields(service: Service, host: Host) -> None:
+    service.start()
+    unit = f"_UID={service.user.uid}"
+    shown = host.run("journalctl", "-o", "json", unit, "SYSLOG_IDENTIFIER=kaged", "KAGE_EVENT=ready", "PRIORITY=6")
+    (ready,) = [json.loads(line) for line in shown.stdout.splitlines()]
+    assert ready["KAGE_ADOPTED"] == "0"
+    assert ready["_SYSTEMD_USER_UNIT"] == "kaged.service"
+    assert ready["MESSAGE"].startswith("kaged ready socket=")
 
 
 def test_a_stop_of_the_service_ends_its_agents_in_order_and_in_time(service: Service) -> None:
