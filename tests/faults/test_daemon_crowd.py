@@ -44,7 +44,7 @@ def test_a_thousand_slow_subscribers_cost_bounded_memory_and_those_over_the_limi
             assert subscribers(kaged) == LIMIT
             cost = []
             for _ in range(2):
-                for _ in range(8):  # 8 MB, which nobody takes: 8 GB for all of them
+                for _ in range(3):  # 3 MB, which nobody takes: 3 GB for all of them
                     append(kaged, 1000)
                 cost.append(rss_bytes(kaged) - before)
             assert kaged.wait(kaged.spawn("true")).outcome.exit_code == 0
