@@ -35,9 +35,10 @@ from kaged.executors.systemd import pending_job
 from kaged.rpc.convert import timestamp
 from kaged.rpc.identity import AgentGate, Identity, OwnerGate, run_token, secret_file
 from kaged.rpc.server import Doors
-from kaged.runtime.core import Core, Settings
+from kaged.runtime.core import Core
 from kaged.runtime.engine import Caller
 from kaged.runtime.retention import keep_retention
+from kaged.runtime.run_host import Settings
 from kaged.runtime.system import System
 from kaged.service import ServiceManager, headline, keep_extending, keep_watch
 from kaged.store.log.journal import Commit, Journal, StoreReadOnly, create_store

@@ -1,0 +1,316 @@
+"""What keepers need of the daemon (`keeper.Host`): what a run is told, where its output stands, its reports committed.
+
+A report and all that follows from it (the agent's own decision, its tree's) are one commit. Not here: the life of a
+run (`keeper.py`), effects, recovery (`core.py`).
+"""
+
+import asyncio
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from kaged.api.v1 import event_pb2
+from kaged.domain.assignment import assignment
+from kaged.domain.events import agent as facts
+from kaged.domain.frozen import frozen
+from kaged.domain.machines import agent as machine
+from kaged.domain.machines.agent import AgentState, Run
+from kaged.domain.masking import Masker
+from kaged.domain.run_records import RunSpec, TerminalSize
+from kaged.ports import Adapter, Executor, Launched
+from kaged.runtime.agents import Agents, inputs_after, inputs_of, next_run
+from kaged.runtime.capture import Place, Reading
+from kaged.runtime.engine import Engine
+from kaged.runtime.keeper import Done
+from kaged.runtime.run_facts import FolderFact
+from kaged.runtime.system import System
+from kaged.runtime.trees import Trees
+from kaged.store.derived.views import agent_stream
+from kaged.store.reading.reader import Reader
+from kaged.store.reading.selection import select
+from kaged.store.wire.codec import decode
+from kaged.store.wire.record import payload
+
+_CHUNKS: Final = 16
+_MAX_QUESTIONS: Final = 100  # open at once, of one agent; more are denied, or its state would grow without end
+_STARTS_AT_ONCE: Final = 8
+
+
+@frozen
+class Settings:
+    """What of the configuration matters for runs and for the core."""
+
+    version: str
+    daemon_lock: Path
+    agent_socket: str
+    unsupervised_s: float
+    max_subscribers: int
+    base_env: Mapping[str, str]
+
+
+class RunHost:
+    """See the module. Used on the event loop only."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        agents: Agents,
+        trees: Trees,
+        reader: Reader,
+        executor: Executor,
+        system: System,
+        adapters: Mapping[str, Adapter],
+        settings: Settings,
+        token: Callable[[str], str],
+        bury: Callable[[Launched], None],
+    ) -> None:
+        self.executor = executor
+        self.system = system
+        self.starts = asyncio.Semaphore(_STARTS_AT_ONCE)
+        self.output_bytes = 0
+        self._engine = engine
+        self._agents = agents
+        self._trees = trees
+        self._reader = reader
+        self._adapters = adapters
+        self._settings = settings
+        self._token = token
+        self._bury = bury
+
+    def state(self, agent: str) -> AgentState | None:
+        """The agent now."""
+        return self._engine.world.agent(agent)
+
+    def adapter(self, state: AgentState) -> Adapter:
+        """How to talk to it."""
+        return self._adapters[state.spec.adapter]
+
+    def masker(self, state: AgentState) -> Masker:
+        """What to hide of its output."""
+        return Masker(self._secrets(state.id))
+
+    def _secrets(self, agent: str) -> dict[str, str]:
+        row = self._engine.journal.store.get("secrets", agent.encode())
+        return dict(json.loads(row)) if row else {}
+
+    def run_spec(self, state: AgentState, run: Run) -> RunSpec:
+        """What its shim is told: the whole environment, the limits that hold without a daemon."""
+        spec = state.spec
+        unsupervised = spec.limits.unsupervised_s or self._settings.unsupervised_s
+        launch = self.adapter(state).launch(assignment(state, run.id))
+        environment = {
+            **self._settings.base_env,
+            **launch.environment,
+            **spec.environment,
+            **self._secrets(state.id),
+            "KAGE_AGENT_ID": state.id,
+            "KAGE_AGENT_NAME": spec.name,
+            "KAGE_RUN_ID": run.id,
+            "KAGE_SOCKET": self._settings.agent_socket,
+            "KAGE_TOKEN_FILE": str(self.executor.folder(run.id).path / "token"),
+        }
+        if spec.goal:
+            environment["KAGE_GOAL"] = spec.goal
+        terminal = spec.terminal
+        return RunSpec(
+            run_id=run.id,
+            agent_id=state.id,
+            argv=launch.argv,
+            env=environment,
+            cwd=spec.working_directory,
+            stdin=spec.stdin,
+            capture=spec.capture,
+            merge_stderr=spec.merge_stderr,
+            terminal=TerminalSize(rows=terminal.rows, cols=terminal.columns) if terminal is not None else None,
+            daemon_lock=str(self._settings.daemon_lock),
+            unsupervised_max_s=max(0.0, unsupervised),
+            wall_s=spec.limits.wall_time_s,
+            stop_signal=spec.stop.signal,
+            grace_s=spec.stop.grace_s,
+            memory_bytes=spec.limits.memory_bytes,
+            cpus=spec.limits.cpus,
+            processes=spec.limits.processes,
+        )
+
+    def equip(self, run: str) -> None:
+        """Give a run its token, in its own folder. Called in a thread, before the gate opens."""
+        path = self.executor.folder(run).path / "token"
+        with open(path, "x", encoding="ascii", opener=_private) as file:
+            file.write(self._token(run))
+
+    def place(self, agent: str, run: str) -> Place:
+        """Where its output was recorded and understood to, from the journal."""
+        place = Place()
+        stream = agent_stream(agent)
+        last = self._reader.last_of(f"{stream}/output")
+        if last is not None and last.shape.run == run:
+            match fact_at(self._reader, last.seq):
+                case facts.OutputChunk(stdout_end=out_end, stderr_end=err_end):
+                    place.out_end, place.err_end = out_end, err_end
+                case facts.OutputTruncated(channel="out", found=found):
+                    place.out_end = found
+                case facts.OutputTruncated(found=found):
+                    place.err_end = found
+                case _:
+                    pass
+        last = self._reader.last_of(f"{stream}/capture")
+        if last is not None and last.shape.run == run:
+            fact = fact_at(self._reader, last.seq)
+            if isinstance(fact, facts.RunRead):
+                place.out_parsed, place.adapter_state = fact.stdout_parsed, fact.adapter_state
+        if place.out_end > place.out_parsed:
+            place.rest = self._recorded(agent, run, place.out_parsed)
+        return place
+
+    def _recorded(self, agent: str, run: str, start: int) -> bytes:
+        """Recorded standard output of a run from an offset on: what its adapter has not understood yet."""
+        selection = select("", now_us=0, stream=f"{agent_stream(agent)}/output")
+        pieces: list[bytes] = []
+        up_to = self._reader.head
+        while up_to > 0:
+            page = self._reader.page(selection, 0, up_to, _CHUNKS, reverse=True)
+            for framed in page.frames:
+                fact = decode(event_pb2.Event.FromString(payload(framed)))
+                if not isinstance(fact, facts.OutputChunk) or fact.run != run:
+                    return b"".join(reversed(pieces))
+                if fact.channel == "out":
+                    pieces.append(fact.data[max(0, start - fact.offset) :])
+                    if fact.offset <= start:
+                        return b"".join(reversed(pieces))
+            if page.done:
+                break
+            up_to = page.reached - 1
+        return b"".join(reversed(pieces))
+
+    def unperformed(self, agent: str, run: str, input_bytes: int, orders_bytes: int) -> list[FolderFact]:
+        """Recorded orders and input that its folder lacks, oldest first."""
+        missing: list[FolderFact] = []
+        for draft in inputs_after(self._reader, agent, run):
+            match draft.event:
+                case facts.InputAccepted() as event:
+                    if event.eof or event.offset + event.length > input_bytes:
+                        missing.append(event)
+                case facts.StopWanted() | facts.Signalled() | facts.Resized() as event:
+                    if event.offset + event.length > orders_bytes:
+                        missing.append(event)
+                case _:
+                    pass
+        return missing
+
+    def report(self, agent: str, events: Sequence[facts.AgentEvent | facts.CaptureEvent]) -> Done | None:
+        """Commit facts about one agent."""
+        return self._agents.report(agent, events).done if events else None
+
+    def read(self, agent: str, run: str, reading: Reading) -> Done | None:
+        """Commit what was read of its output, with the questions in it."""
+        self.output_bytes += reading.recorded
+        events: list[facts.AgentEvent | facts.CaptureEvent] = []
+        state = self._engine.world.agent(agent)
+        if state is not None:
+            events += self._questions(state, run, reading)
+            sends, live = reading.sends, state.live_run
+            if (sends or reading.done) and live is not None and not live.input_closed:
+                end, size = live.input_end, len(sends)
+                events.append(facts.InputAccepted(run=run, offset=end, length=size, eof=reading.done, data=sends))
+        return self.report(agent, [*reading.facts, *events])
+
+    def _questions(self, state: AgentState, run: str, reading: Reading) -> list[facts.AgentEvent]:
+        events: list[facts.AgentEvent] = []
+        open_keys = {
+            approval.key: approval.id
+            for approval in (self._engine.world.approvals.get(item) for item in state.approvals)
+            if approval is not None and approval.run == run
+        }
+        now_us = self._engine.journal.now_us()
+        for ask in reading.asks:
+            if ask.key in open_keys:
+                continue  # asked again: the question stands
+            if len(open_keys) >= _MAX_QUESTIONS:
+                note = f"{_MAX_QUESTIONS} questions are open already"
+                reading.sends += self.adapter(state).answer(ask, "denied", note)
+                continue
+            approval = open_keys[ask.key] = self.system.short_id()
+            events.append(
+                facts.ApprovalRequested(
+                    approval=approval,
+                    run=run,
+                    key=ask.key,
+                    kind=ask.kind,
+                    deadline_us=now_us + int(ask.timeout_s * 1e6) if ask.timeout_s else 0,
+                    title=ask.title,
+                    tool=ask.tool,
+                    data_json=ask.data_json,
+                    why=ask.why,
+                )
+            )
+        gone = [open_keys.pop(unask.key) for unask in reading.unasks if unask.key in open_keys]
+        events += [facts.ApprovalWithdrawn(approval=approval, cause="agent") for approval in gone]
+        return events
+
+    def executed(self, agent: str, event: facts.RunExecuted) -> Done | None:
+        """Commit that its program runs, with what its tree makes of it."""
+        state = self._engine.world.agent(agent)
+        if state is None or state.run is None or state.run.id != event.run or state.run.phase == "executed":
+            return None
+        drafts = self._engine.agent_drafts(agent, (event, *self._first_words(state, state.run)))
+        if state.supervisor:
+            drafts += self._trees.executed(state, state.run, event.at_us)
+        return self._engine.commit(drafts).done
+
+    def _first_words(self, state: AgentState, run: Run) -> list[facts.AgentEvent]:
+        """What the run's program is told before anything else, as input in the batch that says that it is there."""
+        words = self.adapter(state).launch(assignment(state, run.id)).opening
+        if not words or state.stop is not None or run.input_closed:
+            return []
+        return [facts.InputAccepted(run=run.id, offset=run.input_end, length=len(words), eof=False, data=words)]
+
+    async def settled(self) -> None:
+        """Return once all that was accepted so far is durable."""
+        await self._engine.journal.wait_durable(self._engine.journal.accepted_seq)
+
+    async def input_known(self, agent: str) -> None:
+        """Return once all input that was accepted for its live run can be read back from the journal."""
+        while (state := self._engine.world.agent(agent)) is not None and (run := state.live_run) is not None:
+            inputs = inputs_of(self._reader, agent, run.id) if run.input_end or run.input_closed else []
+            end = inputs[-1].offset + inputs[-1].length if inputs else 0
+            if (end, bool(inputs and inputs[-1].eof)) == (run.input_end, run.input_closed):
+                return
+            await self._engine.journal.wait_durable(self._engine.journal.accepted_seq)
+
+    def ended(self, agent: str, event: facts.RunEnded) -> Done | None:
+        """Commit its end, and what follows from it, in one batch."""
+        state = self._engine.world.agent(agent)
+        if state is None or state.run is None:
+            return None
+        now_us, jitter = self._engine.journal.now_us(), self.system.jitter()
+        decided = machine.decide_ended(state, event, next_run=next_run(state), now_us=now_us, jitter=jitter)
+        events = self._agents.input_again(state, decided)
+        drafts = self._engine.agent_drafts(agent, events)
+        retried = any(isinstance(item, facts.RunWanted) for item in events)
+        for item in events:
+            if state.supervisor and not retried and isinstance(item, facts.RunEnded):
+                drafts += self._trees.ended(state, state.run, item)
+        receipt = self._engine.commit(drafts)
+        return receipt.done
+
+    def limit(self, agent: str, limit: str) -> None:
+        """It went over a limit: stop it."""
+        state = self._engine.world.agent(agent)
+        if state is not None:
+            note = f"the limit {limit} was reached"
+            self.report(agent, machine.decide_stop(state, cause="limit", limit=limit, note=note))
+
+    def bury(self, launched: Launched) -> None:
+        """Collect a shim once it has ended."""
+        self._bury(launched)
+
+
+def fact_at(reader: Reader, seq: int) -> object:
+    """The daemon's fact at a seq, or None when it is none of ours."""
+    return decode(event_pb2.Event.FromString(payload(reader.get(seq))))
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
