@@ -97,7 +97,7 @@ class Children:
         return Keeper(self._host, self._watch, state, run, adopted=adopted, turn=self._kept % _SCANS_A_ROUND)
 
     async def _life(self, keeper: Keeper) -> None:
-        run = keeper.run
+        run, said = keeper.run, ""
         try:
             while True:
                 try:
@@ -106,7 +106,9 @@ class Children:
                 except (KageError, OSError) as error:
                     # The journal refuses (a full disk), or the disk of the run folder does. The run itself goes on:
                     # adopt it again from what is recorded, when that may help.
-                    log.error("keeper_stopped run=%s error=%s", run, error)
+                    if str(error) != said:  # a full disk takes its time
+                        said = str(error)
+                        log.error("keeper_stopped run=%s error=%s", run, error)
                 except Exception:  # a bug that one run's data finds must not take the others along
                     log.exception("keeper_bug run=%s", run)
                 await asyncio.sleep(_TRY_AGAIN_S)

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from kaged.store.derived.views import LIVE
 from kaged.store.log.witness import FILE_NAME
+from kaged.store.rows.keys import AGENT_STATE, state_row
 from kaged.store.rows.rocks import RocksStore
 from tests.e2e.daemon_kit import Kaged
 from tests.faults.test_store_crash import biggest_table, files, flip, manifest
@@ -117,3 +119,17 @@ def test_a_store_of_another_version_is_refused_with_the_version_and_left_as_it_i
     assert "kage-store-9" in words
     assert "use the release that wrote it" in words
     assert held <= {file.name for file in database(kaged).glob("*.sst")}
+
+
+def test_an_error_in_recovery_is_told_in_one_line(kaged: Kaged) -> None:
+    """The store opens and its events are whole; what recovery folds from is not."""
+    store = RocksStore(database(kaged))
+    batch = store.batch()
+    batch.put("states", LIVE + b"agent", b"")
+    batch.put("states", state_row(AGENT_STATE, "agent", 1), b"nonsense")
+    store.write(batch)
+    store.sync()
+    store.close()
+    words = refusal(kaged)
+    assert words.startswith("kaged: ")
+    assert "reindex" in words

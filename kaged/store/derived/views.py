@@ -4,8 +4,8 @@ A row holds a thing's whole state as of a seq. An earlier state is the newest ro
 facts of its stream since, at most 64 (`domain/world.py` decides when a row is written).
 """
 
-from collections.abc import Iterable, Iterator
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final, TypeVar
 
 from kaged.api.v1 import event_pb2
 from kaged.domain.events import agent as facts
@@ -30,7 +30,7 @@ from kaged.store.rows.keys import (
     state_row,
     state_seq,
 )
-from kaged.store.rows.keyvalue import KeyValue
+from kaged.store.rows.keyvalue import KeyValue, StoreCorrupt
 from kaged.store.wire.codec import decode
 from kaged.store.wire.record import payload
 
@@ -39,6 +39,7 @@ Row = tuple[Family, bytes, bytes | None]
 LIVE: Final = b"l"  # one row for each agent that has not ended
 NUMBER: Final = b"o"  # agents in the order of spawning
 _FOLD_PAGE: Final = 256
+_State = TypeVar("_State")
 
 
 def agent_stream(agent: str) -> str:
@@ -122,7 +123,7 @@ class Views:
         if not found:
             return None
         key, value = found[0]
-        state = from_json(AgentState, value)
+        state = _read(lambda: from_json(AgentState, value), agent)
         count = 0
         for message in self._facts(agent_stream(agent), state_seq(key), limit):
             event = decode(message)
@@ -182,7 +183,7 @@ class Views:
         """A question as of now."""
         prefix = state_prefix(APPROVAL_STATE, approval)
         found = self._store.scan("states", prefix, prefix=prefix, limit=1)
-        return from_json(ApprovalState, found[0][1]) if found else None
+        return _read(lambda: from_json(ApprovalState, found[0][1]), approval) if found else None
 
     def approvals_with_prefix(self, prefix: str, limit: int) -> list[str]:
         """Ids that begin with some letters."""
@@ -207,7 +208,7 @@ class Views:
         found = self._store.scan("states", state_row(TREE_STATE, tree, limit), prefix=prefix, limit=1)
         if not found:
             return None
-        state = trees.state_from_json(found[0][1].decode())
+        state = _read(lambda: trees.state_from_json(found[0][1].decode()), tree)
         count = 0
         for message in self._facts(tree_stream(tree), state_seq(found[0][0]), limit):
             event = decode(message)
@@ -215,3 +216,13 @@ class Views:
                 state = trees.apply(state, event)
                 count += 1
         return state, count
+
+
+def _read(read: Callable[[], _State], name: str) -> _State:
+    try:
+        return read()
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreCorrupt(
+            f"the row of {name!r} is damaged: {error}",
+            hint="the events have all of it: run `kaged reindex`",
+        ) from error
