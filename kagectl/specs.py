@@ -80,7 +80,7 @@ def spec_of(options: SpecOptions, *, base: pb.AgentSpec, env: Mapping[str, str],
         spec.command[:] = (*kind.command, *options.command)
     elif options.command:
         spec.command[:] = options.command
-    if not spec.command:
+    if not spec.command and (options.adapter or spec.adapter or "command") in ("command", "jsonl"):
         raise Complaint("what is to be run is missing", hint="put the command after --, or name a kind: --agent claude")
     spec.name = options.name or spec.name
     spec.adapter = options.adapter or spec.adapter

@@ -52,6 +52,18 @@ def test_a_missing_command_says_where_to_put_it():
     assert "--" in caught.value.hint
 
 
+def test_a_known_kind_of_agent_has_its_command_and_words_behind_it_are_its_arguments():
+    spec = made(agent="claude", command=("--model", "opus"), goal="fix it")
+    assert (spec.adapter, list(spec.command), spec.goal) == ("claude-code", ["claude", "--model", "opus"], "fix it")
+    assert list(made(agent="codex").command) == ["codex", "app-server"]
+
+
+def test_an_adapter_with_a_command_of_its_own_needs_none():
+    assert list(made(adapter="claude-code").command) == []
+    with pytest.raises(Complaint):
+        made(adapter="jsonl")
+
+
 @pytest.mark.parametrize(
     ("words", "kind"),
     [
