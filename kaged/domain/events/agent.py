@@ -1,4 +1,4 @@
-"""Facts about agents and their runs. `machines/agent.py` says what they mean.
+"""Facts about agents and their runs. `machines/agent/` says what they mean.
 
 Every class carries the name that is stored. Fields marked "text" go into the event's body and may be redacted;
 nothing branches on them after the agent has ended.

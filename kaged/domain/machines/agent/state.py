@@ -1,0 +1,150 @@
+"""What one agent is: a value that holds all that is needed to go on after a crash, and why a wish may be refused."""
+
+from typing import Literal, assert_never
+
+from kaged.domain.errors import Precondition
+from kaged.domain.events.agent import (
+    Ended,
+    RunEnded,
+    StopWanted,
+)
+from kaged.domain.frozen import frozen
+from kaged.domain.spec import AgentSpec
+
+Phase = Literal["starting", "running", "backoff", "stopping", "idle", "stopped", "ended"]
+Outcome = Literal["", "succeeded", "failed", "cancelled"]
+
+
+@frozen
+class Run:
+    """The current or last process incarnation."""
+
+    id: str
+    attempt: int
+    ordinal: int = 0
+    phase: Literal["wanted", "started", "executed", "ended"] = "wanted"
+    pid: int = 0
+    session: int = 0
+    shim_pid: int = 0
+    shim_start_ticks: int = 0
+    boot_id: str = ""
+    wanted_us: int = 0
+    executed_us: int = 0
+    orders: int = 0
+    orders_end: int = 0
+    input_end: int = 0
+    input_closed: bool = False
+    last_turn: str = ""  # outcome of the last turn that its adapter heard of; programs without turns have none
+    end: RunEnded | None = None
+
+    @property
+    def live(self) -> bool:
+        """Whether a process may be there."""
+        return self.phase != "ended"
+
+
+@frozen
+class Usage:
+    """Counters that the adapter reported."""
+
+    turns: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_microusd: int = 0
+    native_session: str = ""
+
+
+@frozen
+class AgentState:
+    """One agent. Times are microseconds since 1970 UTC. `ended`: how it ended or, when stopped, came to rest."""
+
+    id: str
+    number: int
+    spec: AgentSpec
+    supervisor: str = ""
+    phase: Phase = "idle"
+    run: Run | None = None
+    restarts: int = 0
+    window: tuple[int, ...] = ()
+    failures: int = 0
+    retries: int = 0
+    due_us: int = 0
+    stop: StopWanted | None = None
+    ended: Ended | None = None
+    removed: bool = False
+    approvals: tuple[str, ...] = ()
+    usage: Usage = Usage()
+    created_us: int = 0
+    updated_us: int = 0
+
+    @property
+    def live_run(self) -> Run | None:
+        """The run that may have a process."""
+        return self.run if self.run is not None and self.run.live else None
+
+    @property
+    def word(self) -> str:
+        """The state as the API and filters name it."""
+        match self.phase:
+            case "ended":
+                assert self.ended is not None
+                return self.ended.outcome
+            case "backoff":
+                return "waiting"
+            case "idle":
+                return "pending"
+            case "running":
+                return "waiting" if self.approvals else "running"
+            case "starting" | "stopping" | "stopped":
+                return self.phase
+            case _:
+                assert_never(self.phase)
+
+
+class AgentNotRunning(Precondition):
+    """The agent has no live process."""
+
+    reason = "AGENT_NOT_RUNNING"
+
+    def __init__(self, agent: AgentState, wish: str) -> None:
+        super().__init__(
+            f"agent {agent.spec.name} is {agent.word}: cannot {wish}",
+            hint=f"kagectl agent show {agent.spec.name}",
+            agent=agent.id,
+            state=agent.word,
+        )
+
+
+class AgentNotEnded(Precondition):
+    """The agent is still there."""
+
+    reason = "AGENT_NOT_ENDED"
+
+    def __init__(self, agent: AgentState) -> None:
+        super().__init__(
+            f"agent {agent.spec.name} is {agent.word}",
+            hint=f"kagectl agent stop {agent.spec.name}",
+            agent=agent.id,
+            state=agent.word,
+        )
+
+
+class AgentSupervised(Precondition):
+    """The agent is a child of a tree, which alone starts and ends it."""
+
+    reason = "AGENT_SUPERVISED"
+
+    def __init__(self, agent: AgentState, verb: str) -> None:
+        tree, _, path = agent.supervisor.partition("/")
+        super().__init__(
+            f"agent {agent.spec.name} is a child of tree {tree}",
+            hint=f"kagectl tree {verb} {tree} {path}",
+            agent=agent.id,
+            tree=tree,
+            path=path,
+        )
+
+
+def next_attempt(state: AgentState) -> int:
+    """Number of the run that comes next."""
+    return state.run.attempt + 1 if state.run is not None else 1
