@@ -44,16 +44,20 @@ class Manager:
 
 
 def find_manager(
-    environ: Mapping[str, str], *, proc: Path = Path("/proc"), fs: Path = Path("/sys/fs/cgroup")
+    environ: Mapping[str, str],
+    *,
+    proc: Path = Path("/proc"),
+    fs: Path = Path("/sys/fs/cgroup"),
+    system: Path = Path("/run"),
 ) -> Manager | None:
-    """The systemd that started us, when scopes can be had from it; None: run without."""
+    """The systemd that started us, when scopes can be had from it; None: run without. The paths are a machine's."""
     try:
         text = (proc / "self/cgroup").read_text("utf-8", "surrogateescape")
         unit = own_unit(environ, text)
         if unit is None:
             return None
         user = unit.user or os.getuid() != 0  # a system unit for one user: ask that user's manager
-        private = Path(environ["XDG_RUNTIME_DIR"] if user else "/run") / "systemd/private"
+        private = (Path(environ["XDG_RUNTIME_DIR"]) if user else system) / "systemd/private"
         root = f"/user.slice/user-{os.getuid()}.slice/user@{os.getuid()}.service" if user else ""
         if not private.is_socket():
             return None
@@ -64,16 +68,16 @@ def find_manager(
             private=private,
             root=root,
             unified=unified,
-            limits=_limits(text, unified, root),
+            limits=_limits(text, unified, root, fs),
             daemon_unit=unit.name if unit.user == user else "",
         )
     except (OSError, KeyError, ValueError):
         return None
 
 
-def _limits(cgroups: str, unified: Path, root: str) -> frozenset[str]:
+def _limits(cgroups: str, unified: Path, root: str, fs: Path) -> frozenset[str]:
     there = set((unified / root.lstrip("/") / "cgroup.controllers").read_text("ascii").split())
-    if not root:  # controllers of version 1 belong to the machine's manager alone
+    if not root and unified != fs:  # those of version 1 belong to the machine's manager alone, if it uses them at all
         there |= {name for line in cgroups.splitlines() for name in line.split(":", 2)[1].split(",")}
     return frozenset(limit for controller, limit in _HIERARCHIES.items() if controller in there)
 

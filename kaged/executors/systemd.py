@@ -34,10 +34,11 @@ def own_unit(environ: Mapping[str, str], cgroups: str) -> Unit | None:
     for line in cgroups.splitlines():
         _, controllers, path = line.split(":", 2)
         paths[controllers] = path
-    parts = paths.get("name=systemd", paths.get("", "")).split("/")
-    if not parts[-1].endswith(".service"):
-        return None
-    return Unit(name=parts[-1], user=any(part.startswith("user@") for part in parts[:-1]))
+    # One of the two is systemd's own, depending on the version of control groups that it was booted with.
+    for parts in (paths.get(name, "").split("/") for name in ("name=systemd", "")):
+        if parts[-1].endswith(".service"):
+            return Unit(name=parts[-1], user=any(part.startswith("user@") for part in parts[:-1]))
+    return None
 
 
 def pending_job(

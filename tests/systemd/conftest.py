@@ -26,7 +26,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def host() -> Iterator[Host]:
-    with Host.booted() as booted:
+    with Host.booted(mode=os.environ.get("KAGE_SYSTEMD_MODE", "hybrid")) as booted:
         yield booted
 
 

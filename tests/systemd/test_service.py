@@ -29,9 +29,9 @@ def cgroup(host: Host, pid: int) -> str:
     """Where systemd has a process."""
     for line in (host.root / f"proc/{pid}/cgroup").read_text().splitlines():
         _, controllers, path = line.split(":", 2)
-        if controllers == "name=systemd":
+        if controllers in ("name=systemd", "") and path.endswith((".service", ".scope")):
             return path
-    return path  # the only hierarchy
+    raise AssertionError(f"{pid} is in no unit")
 
 
 def phase(kage: Client) -> int:

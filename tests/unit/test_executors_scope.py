@@ -65,6 +65,22 @@ def test_a_user_manager_without_controllers_gives_scopes_and_no_limits(machine: 
     assert machine.found == frozenset()
 
 
+@pytest.mark.skipif(ME != 0, reason="only root asks the machine's manager")
+@pytest.mark.parametrize("hybrid", [True, False])
+def test_controllers_of_version_1_count_for_the_machines_manager_if_it_uses_them(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, hybrid: bool
+) -> None:
+    ours = "/system.slice/kaged.service"
+    machine.cgroups(f"9:memory:{ours}\n4:cpu,cpuacct:{ours}\n1:name=systemd:{ours}\n0::{ours}\n")
+    top = machine.fs / "unified" if hybrid else machine.fs
+    top.mkdir(exist_ok=True)
+    (top / "cgroup.procs").touch()
+    (top / "cgroup.controllers").write_text("\n")
+    found = find_manager(machine.environ, proc=machine.proc, fs=machine.fs, system=machine.run)
+    assert found is not None
+    assert found.limits == (frozenset(("memory_bytes", "cpus")) if hybrid else frozenset())
+
+
 def test_outside_of_a_service_nobody_is_asked(machine: Machine) -> None:
     machine.cgroups(f"0::{OURS}\n")
     machine.controllers("cpu memory pids\n")

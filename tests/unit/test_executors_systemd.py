@@ -27,6 +27,8 @@ NOTIFIED = {"NOTIFY_SOCKET": "/run/user/1000/systemd/notify"}
             "0::/user.slice/user-0.slice/user@0.service/app.slice/k:v.service",
             Unit(name="k:v.service", user=True),
         ),
+        # systemd on version 2 inside of a machine that has version 1
+        (NOTIFIED, "1:name=systemd:/machine\n0::/system.slice/kaged.service", Unit(name="kaged.service", user=False)),
         ({}, HYBRID, None),  # a shell in somebody's unit
         (NOTIFIED, "0::/user.slice/user-1000.slice/session-3.scope", None),
         (NOTIFIED, "0::/", None),  # a container that passes the socket in
