@@ -229,6 +229,7 @@ def test_only_what_agents_print_think_and_get_from_tools_is_dropped() -> None:
     kept = {kind for kind, framed in zip(kinds, frames_of(opened.store), strict=True) if SECRET in framed}
     assert kept == {
         *("input.accepted", "note.written", "signal.error", "signal.message", "signal.plan", "signal.session.started"),
-        *("signal.turn.ended", "signal.turn.started", "signal.usage"),
+        *("signal.turn.ended", "signal.turn.started", "signal.usage", "signal.file.edited", "signal.rate_limit"),
+        *("signal.session.lost", "signal.subagent"),
     }
     opened.close()
