@@ -132,6 +132,9 @@ class _Hearing(RpcHearing):
         self.turn_ends(outcome, data_json=clip_json({"stopReason": reason}))
         self.done = self.done or (bool(self.task.goal) and outcome != "cancelled")
 
+    def lost(self, said: str) -> bool:
+        return "auth" not in said.lower()  # agents have many words for it; trying the same again helps with none
+
     # --- questions -----------------------------------------------------------------------------------------------
 
     def asked(self, method: str, given: int | str, params: Line) -> Ask | None:

@@ -23,6 +23,7 @@ from kaged.adapters.json_lines import MAX_LINE_BYTES, Hearing
 from kaged.domain.assignment import UNASSIGNED, Assignment, Launch
 from kaged.domain.signals import Ask, Fed
 
+_LOST: Final = "No conversation found"
 _STOPPED: Final = frozenset({"aborted_tools", "aborted_streaming"})
 
 
@@ -278,7 +279,10 @@ class _Hearing(Hearing):
         if not said and outcome != "ok":
             said = fields.text(message, "result")
         about = {name: message[name] for name in _ABOUT_RESULT if message.get(name) not in (None, [], "")}
-        self.session(fields.word(message, "session_id"))
+        if self.task.session and _LOST in said:
+            self.hear("session.lost", text=clip_text(said))
+        else:
+            self.session(fields.word(message, "session_id"))
         self.turn_ends(outcome, clip_text(said) if outcome != "ok" else "", clip_json(about))
         self.done = self.done or (bool(self.task.goal) and outcome != "cancelled")
         return True

@@ -100,6 +100,9 @@ class _Hearing(RpcHearing):
             if native and self.task.words:
                 self.send(_turn(native, self.task.words, json_rpc.PROMPT))
 
+    def lost(self, said: str) -> bool:
+        return "no rollout found" in said or "not found" in said
+
     # --- questions -----------------------------------------------------------------------------------------------
 
     def asked(self, method: str, given: int | str, params: Line) -> Ask | None:

@@ -93,8 +93,14 @@ class RpcHearing(Hearing):
         """The answer to a request of ours."""
         raise NotImplementedError
 
+    def lost(self, said: str) -> bool:
+        """Whether a refusal to go on with the session means that there is no such session any more."""
+        raise NotImplementedError
+
     def refused(self, number: int, said: str, error_json: str) -> None:
         """A request of ours failed: without a session there is nothing to wait for."""
+        if number == SESSION and self.task.session and self.lost(said):
+            self.hear("session.lost", text=said, data_json=error_json)
         if number >= HELLO:
             self.turn_ends("error", said, error_json)
             self.done = self.done or bool(self.task.goal)

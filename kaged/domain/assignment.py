@@ -32,8 +32,13 @@ class Assignment:
     @property
     def words(self) -> str:
         """What the agent is told first: its goal; once it has begun, what happened, and never the goal as if new."""
-        if not self.goal or not (self.session and self.turns):
+        if not self.goal or not self.turns:
             return self.goal
+        if not self.session:
+            return (
+                f"{self.goal}\n\nYou were asked this before, and that session was lost. "
+                "Some of it may be done already: look before you repeat it."
+            )
         return (
             "Your process ended and was started again; this is the same session. "
             "What was under way when it ended may be undone, half done or done: look before you repeat it. "

@@ -6,6 +6,7 @@ from kaged.domain.frozen import frozen
 
 SignalKind = Literal[
     "session.started",
+    "session.lost",
     "turn.started",
     "turn.ended",
     "message",

@@ -153,6 +153,31 @@ def test_an_agent_killed_with_a_question_open_is_resumed_in_its_session_and_not_
     assert turns == [1, 2]
 
 
+def test_an_agent_killed_before_its_model_ever_answered_goes_on_as_well(start: Start, kaged: Kaged) -> None:
+    restart = {"type": "RESTART_TYPE_TRANSIENT", "backoff_off": True}
+    agent = start(script({"sleep": 3, "text": "at last"}), restart=restart)
+    agent.heard("turn.started")
+    os.kill(kaged.agent(agent.id).run.pid, signal.SIGKILL)
+    assert agent.wait().state == pb.AGENT_STATE_SUCCEEDED
+    # Claude Code may not have kept the session yet: then a run finds that out, and the next begins another.
+    lost = len(agent.events("signal.session.lost"))
+    assert kaged.agent(agent.id).run.attempt == 2 + lost
+    assert [event.body.signal.text.strip() for event in agent.heard("message")] == ["at last"]
+
+
+def test_words_that_come_during_the_turn_of_a_goal_do_not_disturb_it(
+    start: Start, kaged: Kaged, tmp_path: Path
+) -> None:
+    agent = start(script(write(tmp_path), {"text": "first"}))
+    agent.asked()
+    agent.say(script({"text": "second"}))
+    agent.answer(approve=True)
+    said = [event.body.signal.text.strip() for event in agent.heard("message", 2)]
+    assert said == ["I write it.", "first"]
+    agent.heard("turn.ended")
+    assert agent.wait().state == pb.AGENT_STATE_SUCCEEDED
+
+
 def test_an_interrupt_ends_the_turn_and_the_agent_waits_for_new_words(
     start: Start, kaged: Kaged, tmp_path: Path
 ) -> None:

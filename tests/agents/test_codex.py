@@ -132,6 +132,25 @@ def test_an_agent_killed_with_a_question_open_is_resumed_in_its_thread_and_not_t
     assert [event.meta.fact.approval_withdrawn.approval for event in withdrawn] == [first.id]
 
 
+def test_an_agent_killed_before_its_model_ever_answered_goes_on_as_well(start: Start, kaged: Kaged) -> None:
+    restart = {"type": "RESTART_TYPE_TRANSIENT", "backoff_off": True}
+    agent = start(script({"sleep": 3, "text": "at last"}), restart=restart)
+    agent.heard("turn.started")
+    os.kill(kaged.agent(agent.id).run.pid, signal.SIGKILL)
+    assert agent.wait().state == pb.AGENT_STATE_SUCCEEDED
+    assert kaged.agent(agent.id).run.attempt == 2
+    assert [event.body.signal.text.strip() for event in agent.heard("message")] == ["at last"]
+
+
+def test_words_that_come_during_a_turn_become_part_of_it(start: Start, kaged: Kaged) -> None:
+    agent = start(script(touch(), {"text": "first"}))
+    agent.asked()
+    agent.say(script({"text": "second"}))
+    agent.answer(approve=True)
+    assert agent.wait().state == pb.AGENT_STATE_SUCCEEDED
+    assert [event.body.signal.text for event in agent.heard("message", 2)] == ["I make it.", "second"]
+
+
 def test_an_interrupt_ends_the_turn_and_the_agent_waits_for_new_words(start: Start, kaged: Kaged) -> None:
     agent = start(script(touch(), {"text": "never"}))
     agent.asked()

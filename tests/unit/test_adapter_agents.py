@@ -131,9 +131,35 @@ def test_codex_begins_a_thread_or_goes_on_with_one():
 
 
 def test_a_thread_that_cannot_be_resumed_is_a_failed_turn_and_the_end():
-    fed = feed(CODEX, {"id": json_rpc.SESSION, "error": {"code": -1, "message": "no such thread"}}, task=RESUMED)
+    fed = feed(CODEX, {"id": json_rpc.SESSION, "error": {"code": -1, "message": "not now"}}, task=RESUMED)
     (ended,) = fed.signals
-    assert (ended.kind, ended.outcome, ended.text, fed.done) == ("turn.ended", "error", "no such thread", True)
+    assert (ended.kind, ended.outcome, ended.text, fed.done) == ("turn.ended", "error", "not now", True)
+
+
+@pytest.mark.parametrize(
+    ("adapter", "answer"),
+    [
+        (CODEX, {"id": json_rpc.SESSION, "error": {"code": -32600, "message": "no rollout found for thread id s1"}}),
+        (ACP, {"id": json_rpc.SESSION, "error": {"code": -32603, "message": "Internal error: service failure"}}),
+        (
+            CLAUDE,
+            {"type": "result", "subtype": "error_during_execution", "is_error": True, "session_id": "s1",
+             "errors": ["No conversation found with session ID: s1"]},
+        ),
+    ],
+)  # fmt: skip
+def test_a_session_that_the_agent_does_not_know_any_more_is_lost_and_the_next_run_begins_another(adapter, answer):
+    fed = feed(adapter, answer, task=RESUMED)
+    assert [signal.kind for signal in fed.signals] == ["session.lost", "turn.ended"]
+    afresh = Assignment(run="0001.3", command=("x",), working_directory="/work", goal="fix it", turns=2)
+    assert afresh.words.startswith("fix it\n")
+    assert "look before you repeat it" in afresh.words
+
+
+def test_an_agent_that_wants_a_sign_in_has_not_lost_its_session():
+    error = {"code": -32000, "message": "Authentication required"}
+    fed = feed(ACP, {"id": json_rpc.SESSION, "error": error}, task=RESUMED)
+    assert [signal.kind for signal in fed.signals] == ["turn.ended"]
 
 
 def test_a_question_of_codex_is_answered_with_a_persons_words():

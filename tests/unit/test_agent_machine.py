@@ -587,6 +587,14 @@ def test_a_turn_that_failed_in_an_earlier_run_is_forgiven():
     assert ended.outcome == "succeeded"
 
 
+def test_a_session_that_was_lost_is_not_gone_on_with():
+    life = Life().starts()
+    life.take((replace(HEARD, type="signal.session.started", native_session="s"),))
+    assert life.state.usage.native_session == "s"
+    life.take((replace(HEARD, type="signal.session.lost"),))
+    assert life.state.usage.native_session == ""
+
+
 def test_usage_adds_up_over_runs():
     life = Life().starts()
     heard = replace(HEARD, turn=2, input_tokens=5, output_tokens=7, cost_microusd=11, native_session="s")

@@ -116,11 +116,14 @@ def _ordered(state: AgentState, number: int, end: int) -> AgentState:
 
 
 def _used(usage: Usage, event: SignalHeard) -> Usage:
+    native_session = event.native_session or usage.native_session
+    if event.type == "signal.session.lost":
+        native_session = ""  # the next run begins another
     return replace(
         usage,
         turns=max(usage.turns, event.turn),
         input_tokens=usage.input_tokens + event.input_tokens,
         output_tokens=usage.output_tokens + event.output_tokens,
         cost_microusd=usage.cost_microusd + event.cost_microusd,
-        native_session=event.native_session or usage.native_session,
+        native_session=native_session,
     )
