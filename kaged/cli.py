@@ -12,7 +12,7 @@ from typing import Final
 
 from kaged import config as configuration
 from kaged import logs, startup
-from kaged.daemon import Daemon
+from kaged.daemon.life import Daemon
 from kaged.domain.errors import AlreadyExists, Broken, Invalid, KageError, Refusal
 from kaged.store.rows.keyvalue import StoreBusy
 from kaged.version import __version__

@@ -1,0 +1,62 @@
+"""The paths of the two doors: nobody else may live there, and what killed starts left beside them goes."""
+
+import os
+import socket
+from pathlib import Path
+
+from kaged.domain.errors import AlreadyExists
+
+
+class SocketTaken(AlreadyExists):
+    """Another daemon, of another state folder, answers at our socket."""
+
+    reason = "SOCKET_TAKEN"
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"another kaged serves {path}", hint="stop it, or give this one another --socket", socket=str(path)
+        )
+
+
+def free_paths(*paths: Path) -> None:
+    """Make sure that nobody lives at these sockets, and clear away what starts that were killed left beside them.
+
+    Raises SocketTaken. The state folder's lock says nothing about a daemon of another folder at the same socket.
+    """
+    for path in paths:
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.settimeout(1.0)
+            try:
+                probe.connect(str(path))
+            except OSError as error:
+                if isinstance(error, TimeoutError | BlockingIOError):  # somebody is there, but busy
+                    raise SocketTaken(path) from error
+            else:
+                raise SocketTaken(path)
+    ends = {"token", *(path.name[:8] for path in paths)}
+    for folder in {path.parent for path in paths}:
+        for draft in folder.glob(".*.*"):
+            _, pid, end = draft.name.split(".", 2)
+            if pid.isdigit() and end in ends and not _lives(int(pid)):
+                draft.unlink(missing_ok=True)
+
+
+def hand_out(token: str, state_dir: Path, door: Path) -> None:
+    """A copy of the owner's token beside the door, where clients look for it."""
+    beside = door.with_name("owner.token")
+    if beside == state_dir / "owner.token":
+        return
+    draft = beside.with_name(f".{os.getpid()}.token")
+    draft.touch(mode=0o600)
+    draft.write_text(token + "\n", "ascii")
+    draft.rename(beside)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass
+    return True
