@@ -15,7 +15,7 @@ JOBS ?= auto
 # Code in documents is laid out for people.
 FORMAT := $(BIN)/ruff format --exclude '*.md' --exclude .venv
 
-.PHONY: help demo test check format proto breaking bench run search torture clean
+.PHONY: help demo test check format proto breaking bench run search test-agents torture clean
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -56,6 +56,11 @@ bench: $(VENV)/.ready ## measure what docs/benchmarks.md shows
 
 run: $(VENV)/.ready ## start a daemon on a throw-away state folder
 	@state=$$(mktemp -d) && echo "state: $$state" && exec $(BIN)/kaged --state-dir $$state --socket $$state/kaged.sock
+
+test-agents: $(VENV)/.ready ## drive the real agent programs against a scripted model (installs them, 0.9 GB)
+	@test -d tests/agents/cli/node_modules || (cd tests/agents/cli && npm ci --silent) || \
+	  echo "NOT INSTALLED: the agent programs. Their tests are SKIPPED, NOT PROVED." >&2
+	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -ra tests/agents
 
 SEARCH ?= 20
 search: $(VENV)/.ready ## a night's search by chance: SEARCH times the examples of each property
