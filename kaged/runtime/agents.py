@@ -7,103 +7,32 @@ for the moment that they are asked something.
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Final, Literal
 
 from kaged.api.v1 import event_pb2
-from kaged.domain.errors import AlreadyExists, Bug, Invalid, NotFound, Precondition, Unavailable
+from kaged.domain.errors import Bug, Invalid
 from kaged.domain.events import agent as facts
 from kaged.domain.frozen import frozen
 from kaged.domain.machines import agent as machine
-from kaged.domain.machines import approval as approvals
 from kaged.domain.machines.agent import AgentState, AgentSupervised
-from kaged.domain.machines.approval import ApprovalState
-from kaged.domain.signals import Ask
 from kaged.domain.spec import AgentSpec, violations
 from kaged.ports import Adapter, Messenger
 from kaged.runtime.engine import INTERNAL, Caller, Engine, Receipt
+from kaged.runtime.refusals import (
+    MAX_REFERENCE,
+    MIN_PREFIX,
+    AgentAmbiguous,
+    AgentNotFound,
+    Draining,
+    NameTaken,
+    NoMessages,
+    NoSession,
+)
 from kaged.store.derived.views import Row, Views, agent_stream
 from kaged.store.reading.reader import Reader
 from kaged.store.reading.selection import select
 from kaged.store.rows.keyvalue import KeyValue
 from kaged.store.wire.codec import Draft, decode
 from kaged.store.wire.record import payload
-
-_MIN_PREFIX: Final = 4
-_MAX_REFERENCE: Final = 128
-
-
-class AgentNotFound(NotFound):
-    """No agent has this id or name."""
-
-    reason = "AGENT_NOT_FOUND"
-
-    def __init__(self, agent: str) -> None:
-        super().__init__(f"no agent {agent!r}", hint="kagectl ps -a shows all", agent=agent)
-
-
-class AgentAmbiguous(Invalid):
-    """Several agents fit."""
-
-    reason = "AGENT_AMBIGUOUS"
-
-    def __init__(self, prefix: str, found: Sequence[str], field: str = "agent") -> None:
-        super().__init__((field, f"{prefix!r} fits {', '.join(found)}"), hint="give more letters")
-
-
-class NameTaken(AlreadyExists):
-    """A live agent has this name."""
-
-    reason = "AGENT_NAME_TAKEN"
-
-    def __init__(self, name: str, agent: str) -> None:
-        super().__init__(
-            f"agent {agent} is called {name} already", hint="choose another name, or stop that one", agent=agent
-        )
-
-
-class ApprovalNotFound(NotFound):
-    """No approval has this id."""
-
-    reason = "APPROVAL_NOT_FOUND"
-
-    def __init__(self, approval: str) -> None:
-        super().__init__(f"no approval {approval!r}", hint="kagectl approval list shows them", approval=approval)
-
-
-class NoSession(Precondition):
-    """The agent has not begun its session yet: there is nobody to hear a message."""
-
-    reason = "AGENT_HAS_NO_SESSION"
-
-    def __init__(self, agent: AgentState) -> None:
-        super().__init__(
-            f"agent {agent.spec.name} has not begun its session yet",
-            hint=f"kagectl event watch --agent {agent.spec.name} --type signal.session",
-            agent=agent.id,
-        )
-
-
-class NoMessages(Precondition):
-    """The agent's adapter has no form for a message; it takes bytes."""
-
-    reason = "ADAPTER_TAKES_NO_MESSAGES"
-
-    def __init__(self, agent: AgentState) -> None:
-        super().__init__(
-            f"agent {agent.spec.name} takes no messages: its adapter is {agent.spec.adapter}",
-            hint="send it bytes, or spawn it with an adapter that takes messages, such as jsonl",
-            agent=agent.id,
-            adapter=agent.spec.adapter,
-        )
-
-
-class Draining(Unavailable):
-    """The daemon takes no new work."""
-
-    reason = "DRAINING"
-
-    def __init__(self) -> None:
-        super().__init__("the daemon is stopping and starts nothing new", hint="try again when it is back")
 
 
 @frozen
@@ -142,7 +71,7 @@ class Agents:
         """
         if not reference:
             raise Invalid(("agent", "is empty"), hint="give an id, a name, or the first letters of an id")
-        if "\0" in reference or len(reference) > _MAX_REFERENCE:
+        if "\0" in reference or len(reference) > MAX_REFERENCE:
             raise AgentNotFound(reference)
         world = self._engine.world
         if reference in world.agents:
@@ -157,7 +86,7 @@ class Agents:
         named = self._views.agent_named(reference)
         if named is not None:
             return named
-        if len(reference) >= _MIN_PREFIX:
+        if len(reference) >= MIN_PREFIX:
             found = {agent for agent in world.agents if agent.startswith(reference)}
             found.update(self._views.agents_with_prefix(reference, 3))
             if len(found) > 1:
@@ -166,7 +95,8 @@ class Agents:
                 return found.pop()
         raise AgentNotFound(reference)
 
-    def _load(self, agent: str) -> AgentState:
+    def load(self, agent: str) -> AgentState:
+        """An agent as it stands, also one that has ended. Raises AgentNotFound."""
         state = self._engine.world.agent(agent)
         if state is not None:
             return state
@@ -295,7 +225,7 @@ class Agents:
         settled: list[AgentState] = []
 
         def act() -> Receipt:
-            state = self._load(agent)
+            state = self.load(agent)
             events = decide(state)
             if events and self._engine.world.agent(agent) is None:
                 self._engine.world.load(state, 0)
@@ -319,60 +249,6 @@ class Agents:
 
     def _event(self, seq: int) -> event_pb2.Event:
         return event_pb2.Event.FromString(payload(self._reader.get(seq)))
-
-    # --- approvals ---------------------------------------------------------------------------------------------
-
-    def resolve_approval(self, reference: str) -> str:
-        """Id of an approval given by id or unique prefix. Raises Invalid, ApprovalNotFound, AgentAmbiguous."""
-        if not reference:
-            raise Invalid(("approval", "is empty"))
-        if "\0" in reference or len(reference) > _MAX_REFERENCE:
-            raise ApprovalNotFound(reference)
-        if reference in self._engine.world.approvals or self._views.approval(reference) is not None:
-            return reference
-        found = self._views.approvals_with_prefix(reference, 3) if len(reference) >= _MIN_PREFIX else []
-        if len(found) > 1:
-            raise AgentAmbiguous(reference, found, "approval")
-        if not found:
-            raise ApprovalNotFound(reference)
-        return found[0]
-
-    def approval(self, approval: str) -> ApprovalState:
-        """A question as it stands."""
-        state = self._engine.world.approvals.get(approval) or self._views.approval(approval)
-        if state is None:
-            raise ApprovalNotFound(approval)
-        return state
-
-    async def answer(self, approval: str, caller: Caller, *, approve: bool, note: str) -> ApprovalState:
-        """Answer a question. Raises AlreadyAnswered with who was first."""
-
-        def act() -> Receipt:
-            return self._engine.commit(self._answer_drafts(approval, "approved" if approve else "denied", note), caller)
-
-        await self._engine.once(caller, act)
-        return self._views.approval(approval) or self.approval(approval)
-
-    def expire(self, approval: str) -> None:
-        """Its deadline has passed."""
-        if approval in self._engine.world.approvals:
-            self._engine.commit(self._answer_drafts(approval, "expired", "nobody answered in time"))
-
-    def _answer_drafts(
-        self, approval: str, outcome: Literal["approved", "denied", "expired"], note: str
-    ) -> list[Draft]:
-        question = self.approval(approval)
-        answered = approvals.decide_answer(question, outcome=outcome, note=note)
-        state = self._load(question.agent)
-        events: list[facts.AgentEvent] = [answered]
-        ask = Ask(
-            key=question.key, kind="question" if question.kind == "question" else "action", title=question.title,
-            tool=question.tool, data_json=question.data_json, why=question.why,
-        )  # fmt: skip
-        words = self._adapters[state.spec.adapter].answer(ask, outcome, note)
-        if words and state.live_run is not None and not state.live_run.input_closed:
-            events += machine.decide_input(replace(state, stop=None), words, eof=False)
-        return self._engine.agent_drafts(question.agent, events)
 
     # --- what happens ------------------------------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ from kaged.domain.machines.approval import ApprovalState
 from kaged.domain.world import World
 from kaged.ports import Adapter, Executor, Sampler, StopNote, TreeUsage, Watch
 from kaged.runtime.agents import Agents, next_run
+from kaged.runtime.approvals import Approvals
 from kaged.runtime.children import Children
 from kaged.runtime.engine import DAEMON_STREAM, Caller, Engine, Receipt
 from kaged.runtime.run_facts import perform
@@ -75,6 +76,7 @@ class Core:
         self.world = World()
         self.engine = Engine(journal, self.world, system)
         self.agents = Agents(self.engine, self.views, self.reader, adapters, executor.enforces)
+        self.approvals = Approvals(self.engine, self.views, adapters, self.agents.load)
         self.timers = Timers(journal.now_us, self._due)
         self._tree_work = TreeWork(self.engine, self.agents, self.views, self.timers)
         self.trees = Trees(self.engine, self.agents, self.views, self._tree_work)
@@ -323,7 +325,7 @@ class Core:
                         events = machine.decide_due(state, run=run, now_us=now_us)
                         self.agents.report(agent, self.agents.input_again(state, events))
                 case ("approval", approval):
-                    self.agents.expire(approval)
+                    self.approvals.expire(approval)
                 case ("tree", tree, path):
                     self.trees.due(tree, path, now_us)
         except KageError as error:

@@ -18,8 +18,9 @@ from kaged.rpc.agent_rows import agent_filter
 from kaged.rpc.logs import stream_logs
 from kaged.rpc.methods import Call
 from kaged.rpc.read_mask import mask_in, masked
-from kaged.runtime.agents import AgentNotFound, Answer
+from kaged.runtime.agents import Answer
 from kaged.runtime.core import Core
+from kaged.runtime.refusals import AgentNotFound
 
 _MAX_INPUT = 1 << 20
 _MAX_MESSAGE = 128 << 10  # escaped it is at most some six times as long

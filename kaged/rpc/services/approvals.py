@@ -41,14 +41,14 @@ class ApprovalService:
 
     async def GetApproval(self, request: pb.GetApprovalRequest, call: Call) -> pb.GetApprovalResponse:
         """One approval."""
-        approval = self._core.agents.resolve_approval(request.approval)
-        return pb.GetApprovalResponse(approval=convert.approval(self._core.agents.approval(approval)))
+        approval = self._core.approvals.resolve(request.approval)
+        return pb.GetApprovalResponse(approval=convert.approval(self._core.approvals.get(approval)))
 
     async def AnswerApproval(self, request: pb.AnswerApprovalRequest, call: Call) -> pb.AnswerApprovalResponse:
         """Answer one."""
-        approval = self._core.agents.resolve_approval(request.approval)
+        approval = self._core.approvals.resolve(request.approval)
         caller = call.caller(convert.request_id_in(request.request_id), request)
-        state = await self._core.agents.answer(
+        state = await self._core.approvals.answer(
             approval, caller, approve=request.approve, note=convert.note_in(request.note)
         )
         return pb.AnswerApprovalResponse(approval=convert.approval(state))
