@@ -86,7 +86,8 @@ class Children:
     # --- runs --------------------------------------------------------------------------------------------------
 
     def keep(self, state: AgentState, run: Run, *, adopted: bool) -> Keeper:
-        """Begin to keep a run."""
+        """Begin to keep a run. It has no keeper yet: two would start and abandon the same run."""
+        assert run.id not in self._keepers, f"run {run.id} has a keeper"
         keeper = self._keepers[run.id] = self._keeper(state, run, adopted=adopted)
         assert self._group is not None, "serve() has begun"
         self._tasks[run.id] = self._group.create_task(self._life(keeper), name=f"run {run.id}")

@@ -174,16 +174,16 @@ class Core:
                 log.warning("stray_folder run=%s error=%s", run, error)
 
     def resume(self) -> None:
-        """Repeat everything that should be under way: after recovery, and when the disk takes writes again."""
+        """Repeat everything that should be under way: after recovery, and when the disk takes writes again.
+
+        No runs: each has its keeper, or gets one once its wish, which may be on its way to the disk, is durable.
+        """
         self._stop_as_owed()
         self._say_started()
         self._tree_work.resume()
         for kept in self.world.agents.values():
             if kept.state.phase == "backoff":
                 self.timers.arm(("agent", kept.state.id), kept.state.due_us)
-            run = kept.state.live_run
-            if run is not None and self.children.keeper(run.id) is None:
-                self.children.keep(kept.state, run, adopted=True)
         for approval in self.world.approvals.values():
             if approval.state == "open" and approval.deadline_us:
                 self.timers.arm(("approval", approval.id), approval.deadline_us)
