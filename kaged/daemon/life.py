@@ -66,6 +66,7 @@ class Daemon:
         self._leaving: Leaving | None = None
         self._core: Core | None = None
         self._space: Space | None = None
+        self._doors: Doors | None = None
         self._failure: KageError | None = None
 
     # --- life ------------------------------------------------------------------------------------------------------
@@ -86,8 +87,12 @@ class Daemon:
                 raise
             try:
                 return await self._serve(store, token, key)
-            except BaseExceptionGroup as group:
-                raise _first_error(group) from group
+            except BaseException as error:
+                if self._doors is not None:
+                    await self._doors.close(0.0)
+                if isinstance(error, BaseExceptionGroup):
+                    raise _first_error(error) from error
+                raise
             finally:
                 self._extending.cancel()
                 for path in (config.socket, config.agent_socket):
@@ -105,7 +110,7 @@ class Daemon:
         leaving.listen(lambda: self._config.on_stop)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._hung_up)
         owner = OwnerGate(token, config.state_dir / "owner.token")
-        doors = Doors(self, owner, AgentGate(key, self._live_run))
+        doors = self._doors = Doors(self, owner, AgentGate(key, self._live_run))
         await doors.bind(config.socket, config.agent_socket)
         hand_out(token, config.state_dir, config.socket)
         witness = Witness(config.state_dir / "db")

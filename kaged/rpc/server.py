@@ -4,6 +4,7 @@ grpc unlinks whatever is at a socket's path, so a path is only ever bound under 
 folder's lock is held, and renamed into place.
 """
 
+import asyncio
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -114,8 +115,7 @@ class Doors:
     async def close(self, grace_s: float) -> None:
         """Refuse new calls, wait for those under way, then end the rest."""
         await self._health.enter_graceful_shutdown()
-        await self._owner.stop(grace_s)
-        await self._agents.stop(grace_s)
+        await asyncio.gather(self._owner.stop(grace_s), self._agents.stop(grace_s))
 
     async def _say(self, status: "health_pb2.HealthCheckResponse.ServingStatus") -> None:
         for name in ("", *(service.full_name for service in SERVICES)):
