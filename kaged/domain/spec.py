@@ -92,7 +92,7 @@ def name_problem(name: str) -> str:
     if not name or len(name) > 63:
         return "must have 1 to 63 characters"
     if not _NAME_LETTERS.issuperset(name) or name[0] in "-." or name[-1] in "-.":
-        return "must be lower-case letters, digits, `-`, `_` and `.`, and begin and end with a letter or digit"
+        return "must be lower-case letters, digits, `-`, `_` and `.`, and begin and end with neither `-` nor `.`"
     return ""
 
 
@@ -112,7 +112,7 @@ def violations(spec: AgentSpec, adapters: Mapping[str, object], enforceable: fro
     for key, value in spec.labels.items():
         if problem := label_key_problem(key):
             yield "spec.labels", problem
-        if len(value) > 256 or not (value.isprintable() or not value):
+        if len(value) > 256 or not value.isprintable():
             yield "spec.labels", f"the value of {key!r} must be at most 256 printable characters"
     yield from _numbers(spec, enforceable)
     if spec.capture == "pty" and spec.merge_stderr:

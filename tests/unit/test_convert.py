@@ -77,6 +77,8 @@ def test_no_number_comes_in_that_time_cannot_be_made_of(period, first, most, hea
         (_spec(capture=9), "spec.capture"),
         (_spec(restart=spec_pb2.RestartPolicy(type=9)), "spec.restart.type"),  # type: ignore[arg-type]  # a newer value
         (_spec(stop=spec_pb2.StopPolicy(signal="SIGNOTHING")), "spec.stop.signal"),
+        (_spec(environment={"A": "x" * convert.MAX_VARIABLE_BYTES}), "spec.environment"),
+        (_spec(secret_environment={"A": "x" * convert.MAX_VARIABLE_BYTES}), "spec.secret_environment"),
         (_spec(environment={"A": ""}, secret_environment={"A": ""}), "spec.secret_environment"),
     ],
 )
