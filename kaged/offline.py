@@ -11,7 +11,7 @@ from kaged.domain.errors import NotFound
 from kaged.executors.daemon_lock import DaemonLock
 from kaged.store.derived.rebuild import reindex
 from kaged.store.derived.states_rebuild import StateRebuilder
-from kaged.store.log.journal import FORMAT
+from kaged.store.log.opening import FORMAT
 from kaged.store.log.witness import Witness
 from kaged.store.rows.keys import pack_seq
 from kaged.store.rows.keyvalue import StoreTooNew

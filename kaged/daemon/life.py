@@ -36,11 +36,13 @@ from kaged.rpc.server import Doors
 from kaged.runtime.core import Core
 from kaged.runtime.engine import Caller
 from kaged.runtime.retention import keep_retention
-from kaged.runtime.run_host import Settings
+from kaged.runtime.runs.run_host import Settings
 from kaged.runtime.system import System
 from kaged.service import ServiceManager, keep_extending, keep_watch
-from kaged.store.log.journal import Commit, Journal, create_store
+from kaged.store.log.journal import Journal
+from kaged.store.log.opening import create_store
 from kaged.store.log.witness import Witness
+from kaged.store.log.writer import Commit
 from kaged.store.reading.selection import FIRST_AGENT_ACTOR
 from kaged.store.rows.keyvalue import DiskFull
 from kaged.store.rows.rocks import RocksStore

@@ -11,7 +11,7 @@ from kaged.domain.machines import tree as trees
 from kaged.domain.machines.tree.spec import Shutdown
 from kaged.domain.spec import Violation
 from kaged.rpc import convert
-from kaged.runtime.tree_places import LeafSpec
+from kaged.runtime.trees.tree_places import LeafSpec
 from kaged.store.wire import wire_spec
 
 _STRATEGIES: Final = {

@@ -22,15 +22,15 @@ from kaged.domain.world import World
 from kaged.ports import Adapter, Executor, Sampler, StopNote, TreeUsage, Watch
 from kaged.runtime.agents import Agents, next_run
 from kaged.runtime.approvals import Approvals
-from kaged.runtime.children import Children
 from kaged.runtime.engine import DAEMON_STREAM, Caller, Engine, Receipt
-from kaged.runtime.run_facts import perform
-from kaged.runtime.run_host import RunHost, Settings, fact_at
-from kaged.runtime.samples import Samples
+from kaged.runtime.runs.children import Children
+from kaged.runtime.runs.run_facts import perform
+from kaged.runtime.runs.run_host import RunHost, Settings, fact_at
+from kaged.runtime.runs.samples import Samples
 from kaged.runtime.system import System
 from kaged.runtime.timers import Timers
-from kaged.runtime.tree_work import TreeWork
-from kaged.runtime.trees import Trees
+from kaged.runtime.trees.tree_work import TreeWork
+from kaged.runtime.trees.trees import Trees
 from kaged.store.derived.views import Views, agent_stream
 from kaged.store.log.journal import Journal
 from kaged.store.reading.feed import Feed

@@ -334,7 +334,8 @@ async def live(socket: str, token: str, rate: float, subscribers: int, seconds: 
 async def group_commit(folder: str, waiters: int, seconds: float, most: int) -> dict[str, Any]:
     """Door, journal and RocksDB in this process: waiters that each append one event and wait for the disk."""
     from kaged.runtime.system import System
-    from kaged.store.log.journal import Journal, create_store
+    from kaged.store.log.journal import Journal
+    from kaged.store.log.opening import create_store
     from kaged.store.rows.rocks import RocksStore
     from kaged.store.wire.door import Door
 
@@ -377,7 +378,8 @@ async def group_commit(folder: str, waiters: int, seconds: float, most: int) -> 
 async def build(folder: str, events: int) -> dict[str, Any]:
     """A store of many events, as a daemon would have written it; recorded 100 us apart, ending now."""
     from kaged.runtime.system import System
-    from kaged.store.log.journal import Journal, create_store
+    from kaged.store.log.journal import Journal
+    from kaged.store.log.opening import create_store
     from kaged.store.rows.rocks import RocksStore
     from kaged.store.wire.door import Door
 

@@ -8,7 +8,8 @@ from collections.abc import Coroutine, Iterable, Sequence
 from typing import TypeVar
 
 from kaged.api.v1 import event_pb2
-from kaged.store.log.journal import Journal, create_store
+from kaged.store.log.journal import Journal
+from kaged.store.log.opening import create_store
 from kaged.store.reading.feed import Feed
 from kaged.store.reading.reader import Reader
 from kaged.store.rows.keyvalue import KeyValue

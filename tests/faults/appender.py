@@ -9,7 +9,8 @@ import random
 import sys
 from pathlib import Path
 
-from kaged.store.log.journal import Journal, StoreReadOnly, create_store
+from kaged.store.log.journal import Journal, StoreReadOnly
+from kaged.store.log.opening import create_store
 from kaged.store.log.witness import Witness
 from kaged.store.rows.rocks import RocksStore
 from tests.fakes.journals import START_US, Clock, door, new_event

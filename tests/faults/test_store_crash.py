@@ -15,8 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from kaged.store.log.journal import Journal, StoreReadOnly, StoreStalled, create_store
+from kaged.store.log.journal import Journal, StoreReadOnly
 from kaged.store.log.merkle import root_of
+from kaged.store.log.opening import create_store
+from kaged.store.log.waits import StoreStalled
 from kaged.store.log.witness import FILE_NAME, Witness
 from kaged.store.rows.keyvalue import StoreBusy, StoreCorrupt
 from kaged.store.rows.rocks import RocksStore
@@ -88,7 +90,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Path:
     store = RocksStore(folder / "open")
     witness = Witness(folder / "open")
     opened = OpenJournal(store)
-    opened.journal._witness = witness.note
+    opened.journal._writer._witness = witness.note
     for first in range(1, 1500, 500):
         opened.append(*(new_event(number) for number in range(first, first + 500)))
         store.flush()

@@ -11,7 +11,8 @@ from threading import Event
 import pytest
 
 from kaged.api.v1 import event_service_pb2
-from kaged.store.log.journal import Journal, create_store
+from kaged.store.log.journal import Journal
+from kaged.store.log.opening import create_store
 from kaged.store.reading.reader import Reader
 from kaged.store.reading.selection import select
 from kaged.store.rows.inmemory import MemoryStore

@@ -10,8 +10,8 @@ from kaged.domain.machines import agent as machine
 from kaged.domain.machines.agent import AgentState, Run
 from kaged.domain.spec import AgentSpec
 from kaged.ports import RunChanges
-from kaged.runtime.children import Children
-from kaged.runtime.keeper import Keeper
+from kaged.runtime.runs.children import Children
+from kaged.runtime.runs.keeper import Keeper
 from kaged.store.wire.codec import Draft
 from tests.unit.test_engine_let_go import Opened, durable
 

@@ -8,7 +8,7 @@ from kaged.domain.events import agent as facts
 from kaged.executors.stop_note import StopNote
 from kaged.ports import Executor, Sampler
 from kaged.runtime.core import Core
-from kaged.runtime.run_host import Settings
+from kaged.runtime.runs.run_host import Settings
 from kaged.runtime.system import System
 from kaged.store.rows.inmemory import MemoryStore
 from tests.fakes.journals import OpenJournal

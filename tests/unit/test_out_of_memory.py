@@ -5,8 +5,8 @@ import json
 import pytest
 
 from kaged.domain.run_records import Exited, parse_exit
-from kaged.runtime.capture import Place
-from kaged.runtime.run_facts import ended
+from kaged.runtime.runs.capture import Place
+from kaged.runtime.runs.run_facts import ended
 from tests.unit.test_agent_machine import Life, policy
 
 RECORD = {

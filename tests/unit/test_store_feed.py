@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from kaged.api.v1 import event_pb2, event_service_pb2
 from kaged.domain.errors import Unavailable
-from kaged.store.log.journal import Journal, create_store
+from kaged.store.log.journal import Journal
+from kaged.store.log.opening import create_store
 from kaged.store.reading.feed import Feed, SubscriberLimit
 from kaged.store.reading.messages import Batch, CaughtUp, Checkpoint, FellBehind, Heartbeat, Message
 from kaged.store.reading.reader import PositionInFuture, Reader

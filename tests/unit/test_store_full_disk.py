@@ -9,7 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kaged.domain.errors import KageError
-from kaged.store.log.journal import Commit, Journal, StoreReadOnly, StoreStalled, create_store
+from kaged.store.log.journal import Journal, StoreReadOnly
+from kaged.store.log.opening import create_store
+from kaged.store.log.waits import StoreStalled
+from kaged.store.log.writer import Commit
 from kaged.store.rows.inmemory import MemoryStore
 from kaged.store.rows.keys import FAMILIES, SEGMENT
 from kaged.store.rows.keyvalue import KeyValue, StoreFailed

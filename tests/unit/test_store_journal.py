@@ -9,10 +9,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kaged.domain.errors import Bug
-from kaged.store.log import journal as journal_module
-from kaged.store.log.journal import Journal, StoreReadOnly, create_store
+from kaged.store.log import revisions
+from kaged.store.log.journal import Journal, StoreReadOnly
 from kaged.store.log.merkle import root_of
+from kaged.store.log.opening import create_store
 from kaged.store.log.segments import decode_postings, encode_postings
+from kaged.store.log.writer import Commit
 from kaged.store.rows.inmemory import MemoryStore
 from kaged.store.rows.keys import FAMILIES, SEGMENT, Family, root_row, segment_start
 from kaged.store.rows.keyvalue import Batch, StoreCorrupt, StoreFailed, StoreTooNew
@@ -60,7 +62,7 @@ async def test_accepting_nothing_waits_for_what_was_accepted_before_and_not_for_
 async def test_a_revision_is_right_after_more_streams_than_the_journal_remembers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(journal_module, "_HEADS", 10)
+    monkeypatch.setattr(revisions, "_STREAMS", 10)
     journal = await started(MemoryStore())
     await journal.accept(entries(1, 2, stream="kept"), 2)
     for number in range(100):  # questions about other streams must not push it out
@@ -73,7 +75,7 @@ async def test_a_revision_is_right_after_more_streams_than_the_journal_remembers
 
 
 async def test_revisions_stay_right_while_generations_of_heads_turn_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journal_module, "_HEADS", 10)
+    monkeypatch.setattr(revisions, "_STREAMS", 10)
     journal = await started(MemoryStore())
     expected: dict[str, int] = {}
     waits = []
@@ -93,7 +95,7 @@ async def test_revisions_stay_right_while_generations_of_heads_turn_over(monkeyp
 async def test_a_revision_is_not_forgotten_while_its_event_is_in_no_sealed_segment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(journal_module, "_HEADS", 10)
+    monkeypatch.setattr(revisions, "_STREAMS", 10)
     journal = await started(MemoryStore())
 
     def spread(first: int, count: int) -> list[Entry]:
@@ -132,7 +134,7 @@ async def test_the_root_is_that_of_what_is_durable_while_more_is_on_its_way() ->
     seen: list[bytes] = []
 
     class Listener:
-        def committed(self, commit: journal_module.Commit) -> None:
+        def committed(self, commit: Commit) -> None:
             seen.append(journal.root())
 
         def failed(self, why: object) -> None: ...

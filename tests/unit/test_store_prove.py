@@ -5,7 +5,8 @@ from collections.abc import Iterable
 
 import pytest
 
-from kaged.store.log.journal import Journal, StoreReadOnly, create_store
+from kaged.store.log.journal import Journal, StoreReadOnly
+from kaged.store.log.opening import create_store
 from kaged.store.rows.inmemory import MemoryStore
 from kaged.store.rows.keys import HEARTBEAT, Family
 from kaged.store.rows.keyvalue import Batch, DiskFull, StoreFailed

@@ -13,7 +13,7 @@ from kaged.rpc import convert, trees_in
 from kaged.rpc.methods import Call
 from kaged.runtime.core import Core
 from kaged.runtime.engine import Caller
-from kaged.runtime.trees import TreeNotFound
+from kaged.runtime.trees.trees import TreeNotFound
 from kaged.store.wire import wire_spec
 
 _OfChild: TypeAlias = pb.RestartChildRequest | pb.TerminateChildRequest | pb.DeleteChildRequest

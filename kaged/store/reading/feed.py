@@ -14,7 +14,8 @@ from contextlib import aclosing
 from typing import Final
 
 from kaged.domain.errors import KageError, TooMuch
-from kaged.store.log.journal import Commit, Journal
+from kaged.store.log.journal import Journal
+from kaged.store.log.writer import Commit
 from kaged.store.reading.long_reads import LongReads
 from kaged.store.reading.messages import Batch, CaughtUp, Checkpoint, FellBehind, Heartbeat, Message
 from kaged.store.reading.reader import Reader

@@ -6,7 +6,7 @@ Pure: no clock, no loop. The newest commit always stays, however large it is.
 from bisect import bisect_right
 from typing import Final
 
-from kaged.store.log.journal import Commit
+from kaged.store.log.writer import Commit
 from kaged.store.reading.messages import Batch
 from kaged.store.reading.selection import Selection
 from kaged.store.wire.door import without_body
@@ -99,4 +99,4 @@ class Ring:
         return max(self._gone, bisect_right(self._firsts, cursor + 1, lo=self._gone) - 1)
 
 
-_NOTHING: Final = Commit(0, [], [], 0, [])
+_NOTHING: Final = Commit(0, [], [], [])

@@ -13,7 +13,7 @@ from kaged.domain.machines.agent import AgentState
 from kaged.domain.world import tree_of
 from kaged.runtime.agents import Agents, next_run
 from kaged.runtime.engine import Engine
-from kaged.runtime.tree_places import places
+from kaged.runtime.trees.tree_places import places
 from kaged.store.derived.views import Views
 from kaged.store.wire.codec import Draft
 

@@ -18,7 +18,8 @@ from kaged.domain.errors import KageError
 from kaged.domain.events import agent as facts
 from kaged.domain.machines.agent import AgentState, Run
 from kaged.ports import Launched, Watch
-from kaged.runtime.keeper import Host, Keeper
+from kaged.runtime.runs.host import Host
+from kaged.runtime.runs.keeper import Keeper
 from kaged.store.wire.codec import Draft
 
 _SCAN_S: Final = 1.0

@@ -17,8 +17,8 @@ from kaged.domain.world import tree_of
 from kaged.runtime.agents import Agents, secret_rows, stored_secrets
 from kaged.runtime.engine import INTERNAL, Caller, Engine, Receipt
 from kaged.runtime.refusals import Draining, NameTaken
-from kaged.runtime.tree_places import Difference, LeafSpec, difference, leaf_name, with_works, works
-from kaged.runtime.tree_work import TreeWork
+from kaged.runtime.trees.tree_places import Difference, LeafSpec, difference, leaf_name, with_works, works
+from kaged.runtime.trees.tree_work import TreeWork
 from kaged.store.derived.views import Row, Views
 from kaged.store.wire.codec import Draft
 

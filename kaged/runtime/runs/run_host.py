@@ -1,4 +1,4 @@
-"""What keepers need of the daemon (`keeper.Host`): what a run is told, where its output stands, its reports committed.
+"""What keepers need of the daemon (`host.Host`): what a run is told, where its output stands, its reports committed.
 
 A report and all that follows from it (the agent's own decision, its tree's) are one commit. Not here: the life of a
 run (`keeper.py`), effects, recovery (`core.py`).
@@ -21,12 +21,12 @@ from kaged.domain.masking import Masker
 from kaged.domain.run_records import RunSpec, TerminalSize
 from kaged.ports import Adapter, Executor, Launched
 from kaged.runtime.agents import Agents, inputs_after, inputs_of, next_run
-from kaged.runtime.capture import Place, Reading
 from kaged.runtime.engine import Engine
-from kaged.runtime.keeper import Done
-from kaged.runtime.run_facts import FolderFact
+from kaged.runtime.runs.capture import Place, Reading
+from kaged.runtime.runs.host import Done
+from kaged.runtime.runs.run_facts import FolderFact
 from kaged.runtime.system import System
-from kaged.runtime.trees import Trees
+from kaged.runtime.trees.trees import Trees
 from kaged.store.derived.views import agent_stream
 from kaged.store.reading.reader import Reader
 from kaged.store.reading.selection import select

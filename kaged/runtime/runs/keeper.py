@@ -10,24 +10,17 @@ holds at most one batch in flight and its spool is the buffer.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import Final
 
 from kaged.domain.assignment import assignment
 from kaged.domain.errors import AlreadyExists, KageError, Unavailable
 from kaged.domain.events import agent as facts
 from kaged.domain.machines.agent import AgentState, Run
-from kaged.domain.masking import Masker
-from kaged.domain.run_records import (
-    Channel,
-    Meta,
-    RunSpec,
-    TornRecord,
-)
-from kaged.ports import Adapter, Executor, Launched, RunFolder, Watch
-from kaged.runtime.capture import Capture, Place, Reading
-from kaged.runtime.run_facts import NOTHING, FolderFact, ended, perform, read_exit, read_sealed, with_note
-from kaged.runtime.system import System
+from kaged.domain.run_records import Channel, Meta, TornRecord
+from kaged.ports import Launched, RunFolder, Watch
+from kaged.runtime.runs.capture import Capture, Place
+from kaged.runtime.runs.host import Done, Host
+from kaged.runtime.runs.run_facts import NOTHING, FolderFact, ended, perform, read_exit, read_sealed, with_note
 
 READ_BYTES: Final = 1 << 20
 FLUSH_S: Final = 0.02  # small output is gathered this long (decision 13)
@@ -37,61 +30,6 @@ _GONE_S: Final = 10.0  # for a shim that lost its daemon at the gate to say that
 _REMOVE_TRIES: Final = 100
 _REMOVE_EVERY_S: Final = 0.02
 log = logging.getLogger("kaged.keeper")
-
-Done = asyncio.Future[None]
-
-
-class Host(Protocol):
-    """What a keeper needs of the daemon."""
-
-    executor: Executor
-    system: System
-    starts: asyncio.Semaphore
-
-    def state(self, agent: str) -> AgentState | None:
-        """The agent now."""
-
-    def adapter(self, state: AgentState) -> Adapter:
-        """How to talk to it."""
-
-    def masker(self, state: AgentState) -> Masker:
-        """What to hide of its output."""
-
-    def run_spec(self, state: AgentState, run: Run) -> RunSpec:
-        """What its shim is told."""
-
-    def place(self, agent: str, run: str) -> Place:
-        """Where its output was recorded to, from the journal."""
-
-    def unperformed(self, agent: str, run: str, input_bytes: int, orders_bytes: int) -> list[FolderFact]:
-        """Recorded orders and input that its folder lacks, oldest first."""
-
-    def report(self, agent: str, events: Sequence[facts.AgentEvent | facts.CaptureEvent]) -> Done | None:
-        """Commit facts."""
-
-    def read(self, agent: str, run: str, reading: Reading) -> Done | None:
-        """Commit what was read, with the questions in it."""
-
-    def executed(self, agent: str, event: facts.RunExecuted) -> Done | None:
-        """Commit that its program runs."""
-
-    async def settled(self) -> None:
-        """Return once all that was accepted so far is durable."""
-
-    async def input_known(self, agent: str) -> None:
-        """Return once all input that was accepted for its live run is durable."""
-
-    def ended(self, agent: str, event: facts.RunEnded) -> Done | None:
-        """Commit its end and what follows from it."""
-
-    def limit(self, agent: str, limit: str) -> None:
-        """It went over a limit: stop it."""
-
-    def equip(self, run: str) -> None:
-        """Put what the run may use into its folder."""
-
-    def bury(self, launched: Launched) -> None:
-        """Collect a shim once it has ended."""
 
 
 class Keeper:

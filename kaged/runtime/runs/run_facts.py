@@ -18,7 +18,7 @@ from kaged.domain.run_records import (
     TornRecord,
 )
 from kaged.ports import RunFolder
-from kaged.runtime.capture import Place
+from kaged.runtime.runs.capture import Place
 
 log = logging.getLogger("kaged.keeper")
 

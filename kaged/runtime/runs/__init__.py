@@ -1,0 +1,1 @@
+"""Runs as the daemon keeps them: start, output, orders, end, and what they cost."""

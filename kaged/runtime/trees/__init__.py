@@ -1,0 +1,1 @@
+"""Supervision trees at work: the pure machine joined with agents."""
