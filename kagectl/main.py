@@ -15,20 +15,20 @@ _COMMANDS = "kagectl.commands"
 
 _SECTIONS = {
     "Every day": {
-        "run": Entry(f"{_COMMANDS}.spawn:run", "Start an agent, follow its output, exit with its code."),
-        "ps": Entry(f"{_COMMANDS}.listing:ps", "Agents that run; -a: all."),
-        "logs": Entry(f"{_COMMANDS}.logs:logs", "Output of an agent; -f: and on as it comes."),
+        "run": Entry(f"{_COMMANDS}.agent.spawn:run", "Start an agent, follow its output, exit with its code."),
+        "ps": Entry(f"{_COMMANDS}.agent.listing:ps", "Agents that run; -a: all."),
+        "logs": Entry(f"{_COMMANDS}.agent.logs:logs", "Output of an agent; -f: and on as it comes."),
     },
     "Things": {
-        "agent": Entry(f"{_COMMANDS}.agent:agent", "Spawn, watch, stop and talk to agents."),
-        "approval": Entry(f"{_COMMANDS}.approval:approval", "Questions that agents ask before they act."),
-        "event": Entry(f"{_COMMANDS}.event:event", "The journal: everything that ever happened."),
-        "tree": Entry(f"{_COMMANDS}.tree:tree", "Supervision trees."),
-        "daemon": Entry(f"{_COMMANDS}.daemon:daemon", "kaged itself."),
+        "agent": Entry(f"{_COMMANDS}.agent.group:agent", "Spawn, watch, stop and talk to agents."),
+        "approval": Entry(f"{_COMMANDS}.approval.group:approval", "Questions that agents ask before they act."),
+        "event": Entry(f"{_COMMANDS}.event.group:event", "The journal: everything that ever happened."),
+        "tree": Entry(f"{_COMMANDS}.tree.group:tree", "Supervision trees."),
+        "daemon": Entry(f"{_COMMANDS}.daemon.group:daemon", "kaged itself."),
     },
     "This program": {
-        "fsck": Entry(f"{_COMMANDS}.offline:fsck", "Check the whole store while no daemon runs."),
-        "reindex": Entry(f"{_COMMANDS}.offline:reindex", "Make what is derived from the events again."),
+        "fsck": Entry(f"{_COMMANDS}.daemon.offline:fsck", "Check the whole store while no daemon runs."),
+        "reindex": Entry(f"{_COMMANDS}.daemon.offline:reindex", "Make what is derived from the events again."),
         "version": Entry(f"{_COMMANDS}.version:version", "Releases of kagectl and kaged."),
         "completion": Entry(f"{_COMMANDS}.completion:completion", "Completion for bash, zsh or fish."),
     },

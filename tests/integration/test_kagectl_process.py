@@ -166,7 +166,7 @@ def test_tab_offers_names_that_the_daemon_knows_and_nothing_without_one(fake):
 
 def test_a_bug_of_our_own_is_one_line_and_a_traceback_only_on_request(fake):
     code = (
-        "import kagectl.commands.listing as listing, sys\n"
+        "import kagectl.commands.agent.listing as listing, sys\n"
         "from kagectl.main import run\n"
         "listing.ps.callback = lambda **_: 1 / 0\n"
         "sys.exit(run(['ps']))\n"

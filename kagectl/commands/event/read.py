@@ -11,7 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from kagectl import show
 from kagectl.client.follow import follow as follow_journal
 from kagectl.client.methods import events as methods
-from kagectl.commands.event_filter import filter_options, filter_text
+from kagectl.commands.event.filter import filter_options, filter_text
 from kagectl.connect import dial
 from kagectl.errors import INTERRUPTED, Complaint, Ended
 from kagectl.quantities import instant_us

@@ -4,7 +4,7 @@ import click
 
 from kagectl.verb import Entry, LazyGroup
 
-_HOME = "kagectl.commands.approval_answer"
+_HOME = "kagectl.commands.approval.answer"
 
 
 @click.command(

@@ -12,7 +12,7 @@ from kagectl import show
 from kagectl.client.failures import ClientError
 from kagectl.client.line import Line
 from kagectl.client.methods import agents as methods
-from kagectl.commands.waiting import wait_for
+from kagectl.commands.agent.waiting import wait_for
 from kagectl.connect import dial
 from kagectl.errors import AGENT_FAILED, Complaint, Ended, exit_code_of, told
 from kagectl.quantities import duration_s

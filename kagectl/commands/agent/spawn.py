@@ -11,9 +11,9 @@ from kagectl.client.failures import ClientError
 from kagectl.client.line import Line
 from kagectl.client.methods.agents import GET_AGENT, REMOVE_AGENT, SPAWN_AGENT, STOP_AGENT
 from kagectl.client.output import read_output
-from kagectl.commands.logs import still_there, write_lines
-from kagectl.commands.spec_options import spec_from, spec_options
-from kagectl.commands.waiting import wait_for
+from kagectl.commands.agent.logs import still_there, write_lines
+from kagectl.commands.agent.spec_options import spec_from, spec_options
+from kagectl.commands.agent.waiting import wait_for
 from kagectl.connect import dial
 from kagectl.errors import AGENT_FAILED, INTERRUPTED, Complaint, Ended
 from kagectl.render.agents import agent_page, ending

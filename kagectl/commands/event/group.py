@@ -10,10 +10,10 @@ from kagectl.verb import Entry, LazyGroup
     name="event",
     sections={
         "Commands": {
-            "list": Entry("kagectl.commands.event_read:list_events", "The last ones, or a range."),
-            "watch": Entry("kagectl.commands.event_read:watch", "As they happen, one a line."),
-            "show": Entry("kagectl.commands.event_read:show_event", "Everything about one."),
-            "append": Entry("kagectl.commands.event_append:append", "Add one of your own."),
+            "list": Entry("kagectl.commands.event.read:list_events", "The last ones, or a range."),
+            "watch": Entry("kagectl.commands.event.read:watch", "As they happen, one a line."),
+            "show": Entry("kagectl.commands.event.read:show_event", "Everything about one."),
+            "append": Entry("kagectl.commands.event.append:append", "Add one of your own."),
         }
     },
     examples="""

@@ -4,7 +4,7 @@ import click
 
 from kagectl.verb import Entry, LazyGroup
 
-_HOME = "kagectl.commands.tree_verbs"
+_HOME = "kagectl.commands.tree.verbs"
 
 
 @click.command(

@@ -1,0 +1,1 @@
+"""Commands about agents: options in, calls out. `group.py` names them."""

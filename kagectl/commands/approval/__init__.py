@@ -1,0 +1,1 @@
+"""Commands about approvals: options in, calls out. `group.py` names them."""

@@ -1,0 +1,1 @@
+"""Commands about the daemon: options in, calls out. `group.py` names them."""

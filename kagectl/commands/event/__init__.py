@@ -1,0 +1,1 @@
+"""Commands about events: options in, calls out. `group.py` names them."""

@@ -1,0 +1,1 @@
+"""Commands about trees: options in, calls out. `group.py` names them."""
