@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Final
 
 from kaged.api.v1 import daemon_service_pb2 as pb
+from kaged.crash_points import Point, passed
 from kaged.daemon.standing import Standing
 from kaged.domain.errors import KageError, Unavailable
 from kaged.executors.systemd import pending_job
@@ -71,9 +72,11 @@ class Leaving:
             log.info("stopping_agents count=%s", core.stop_all())
         except KageError as error:  # a full disk: the operator's word holds without a record
             log.error("stopping_agents_unrecorded count=%s reason=%s", core.order_stops(), error.reason)
+        passed(Point.STOP_AGENTS_ASKED)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 await _first(core.wait_stopped(), self._hurry.wait())
+        passed(Point.STOP_AGENTS_GONE)
         if core.journal.refusal is not None:
             log.error("ends_unrecorded count=%s hint=%s", len(core.children), "the next start with room records them")
         elif len(core.children):

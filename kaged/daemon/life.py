@@ -20,6 +20,7 @@ from kaged import config as configuration
 from kaged.adapters.registry import ADAPTERS
 from kaged.api.v1 import daemon_service_pb2 as pb
 from kaged.config import Config, base_environment
+from kaged.crash_points import Point, passed
 from kaged.daemon.leaving import Leaving
 from kaged.daemon.sockets import free_paths, hand_out
 from kaged.daemon.space import Space
@@ -78,6 +79,7 @@ class Daemon:
         config = self._config
         config.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         with DaemonLock(config.lock_file):
+            passed(Point.START_LOCKED)
             free_paths(config.socket, config.agent_socket)
             token = secret_file(config.state_dir / "owner.token")
             key = bytes.fromhex(secret_file(config.state_dir / "agents.key"))
@@ -87,6 +89,7 @@ class Daemon:
             except BaseException:
                 self._extending.cancel()
                 raise
+            passed(Point.START_STORE_OPEN)
             try:
                 return await self._serve(store, token, key)
             except BaseException as error:
@@ -115,6 +118,7 @@ class Daemon:
         doors = self._doors = Doors(self, owner, AgentGate(key, self._live_run))
         await doors.bind(config.socket, config.agent_socket)
         hand_out(token, config.state_dir, config.socket)
+        passed(Point.START_BOUND)
         witness = Witness(config.state_dir / "db")
         journal = await asyncio.to_thread(Journal, store, clock_us=self._system.now_us, witness=witness.note)
         witness.confront(journal.durable_seq)  # before anything is appended: an end that was lost is named
@@ -136,10 +140,12 @@ class Daemon:
             space.look(config.min_free_bytes)
             self._extending.cancel()
             self._manager.ready()
+            passed(Point.START_READY)
             watching = group.create_task(keep_watch(self._manager, journal.prove), name="watchdog")
             gc.freeze()  # what is here stays: later searches for garbage need not walk through it
             log.info("ready socket=%s adopted=%s settled=%s", config.socket, recovered.adopted, recovered.settled)
             stop_agents, timeout_s, reason = await leaving.wanted
+            passed(Point.STOP_WANTED)
             store_works = self._failure is None
             await leaving.wind_down(
                 core, doors, store_works=store_works, stop_agents=stop_agents, timeout_s=timeout_s, reason=reason

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Final
 
 import kaged.shim
+from kaged.crash_points import Point, passed
 from kaged.domain.errors import Broken, Unavailable
 from kaged.domain.run_records import ExecFailed, Exited, Meta, NotStarted, RunSpec
 from kaged.executors.run_folder import RunFolder
@@ -155,6 +156,7 @@ class LocalExecutor:
         """Make the folder and start its shim; returns without waiting for it.
         Raises AlreadyExists (the run id was used), LaunchFailed."""
         folder.create(spec)
+        passed(Point.RUN_FOLDER_MADE)
         ours, theirs = socket.socketpair()
         try:
             with open(folder.path / "shim.log", "ab", opener=_private) as log:
@@ -174,6 +176,7 @@ class LocalExecutor:
             raise LaunchFailed(folder.run_id, error.strerror or str(error)) from error
         finally:
             theirs.close()
+        passed(Point.RUN_SHIM_SPAWNED)
         process.returncode = 0  # we wait for it ourselves, in reap(); Popen must neither wait nor warn
         return Launched(folder, process.pid, ours)
 

@@ -22,6 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeVar
 
+from kaged.crash_points import Point, passed
 from kaged.domain.errors import AlreadyExists, Bug, Precondition, Unavailable
 from kaged.domain.run_records import (
     AgentRecord,
@@ -125,6 +126,7 @@ class RunFolder:
         trash.mkdir(mode=0o700, exist_ok=True)
         with contextlib.suppress(FileNotFoundError):  # an earlier call got as far as the rename, or further
             self.path.rename(trash / self.run_id)
+        passed(Point.RUN_FOLDER_TRASHED)
         shutil.rmtree(trash / self.run_id, ignore_errors=True)
 
     # -- what the shim says --
@@ -199,18 +201,20 @@ class RunFolder:
     def write_input(self, offset: int, data: bytes) -> int:
         """Put `data` at its absolute place in the input log; returns the offset behind it. Repeating it with
         the same arguments changes nothing, also after a crash in the middle. Raises InputGap."""
-        return self._apply_at("in.log", offset, data)
+        return self._apply_at("in.log", offset, data, Point.INPUT_WRITTEN, Point.INPUT_RUNG)
 
     def close_input(self, total_bytes: int) -> None:
         """The agent sees the end of its input after `total_bytes`. Repeatable."""
         self._write("in.eof.tmp", b"%d\n" % total_bytes)
+        passed(Point.INPUT_END_DRAFTED)
         (self.path / "in.eof.tmp").rename(self.path / "in.eof")
+        passed(Point.INPUT_ENDED)
         self.ring()
 
     def write_order(self, offset: int, n: int, order: Order) -> int:
         """Put order number `n` at its absolute place in ctl.log; returns the offset behind it. Repeatable:
         the same arguments are the same bytes, and the shim obeys a number once. Raises InputGap."""
-        return self._apply_at("ctl.log", offset, order_line(n, order))
+        return self._apply_at("ctl.log", offset, order_line(n, order), Point.ORDER_WRITTEN, Point.ORDER_RUNG)
 
     def ring(self) -> None:
         """Wake the shim. Nobody there, or rung already: both fine, it looks at the files when it comes."""
@@ -230,7 +234,7 @@ class RunFolder:
         with os.fdopen(self._open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "wb") as file:
             file.write(data)
 
-    def _apply_at(self, name: str, offset: int, data: bytes) -> int:
+    def _apply_at(self, name: str, offset: int, data: bytes, written: Point, rung: Point) -> int:
         fd = self._open(name, os.O_WRONLY | os.O_CREAT)
         try:
             size = os.fstat(fd).st_size
@@ -241,7 +245,9 @@ class RunFolder:
                 done += os.pwrite(fd, data[done:], offset + done)
         finally:
             os.close(fd)
+        passed(written)
         self.ring()
+        passed(rung)
         return offset + len(data)
 
     def _record(self, name: str, parse: Callable[[bytes], _T]) -> _T | None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from kaged.api.v1 import event_pb2
+from kaged.crash_points import Point, passed
 from kaged.domain.errors import KageError, Unavailable
 from kaged.domain.events import agent as facts
 from kaged.domain.frozen import frozen
@@ -111,16 +112,20 @@ class Core:
     async def recover(self) -> Recovered:
         """Fold what can still act, adopt or settle every run, resume the rest. `children.serve` must run."""
         await asyncio.to_thread(self._fold)
+        passed(Point.RECOVERY_FOLDED)
         last = self.reader.last_of(DAEMON_STREAM)
         clean = last is not None and last.type == facts.DaemonStopped.type_name
         # Before any keeper: an end that it finds may start a run at once, whose folder nobody here would know.
         await asyncio.to_thread(self._sweep, {run.id for _, run in self.world.live_runs()})
+        passed(Point.RECOVERY_SWEPT)
         self._owes_stop = self._stop_note.seq() > (last.seq if last is not None else 0)
         self._stop_as_owed()
         keepers = [self.children.keep(state, run, adopted=True) for state, run in list(self.world.live_runs())]
+        passed(Point.RECOVERY_KEPT)
         if keepers:
             await asyncio.wait([keeper.adopted_alive for keeper in keepers], timeout=_ADOPT_S)
         alive = sum(1 for keeper in keepers if keeper.adopted_alive.done() and keeper.adopted_alive.result())
+        passed(Point.RECOVERY_ADOPTED)
         recovered = Recovered(adopted=alive, settled=len(keepers) - alive, after_clean_stop=clean)
         self.resume()
         self._unsaid = facts.DaemonStarted(
@@ -132,7 +137,9 @@ class Core:
             after_clean_stop=clean,
         )
         self._say_started()
+        passed(Point.RECOVERY_RESUMED)
         await self.journal.settles(self.journal.accepted_seq)
+        passed(Point.RECOVERY_RECORDED)
         return recovered
 
     def _say_started(self) -> None:
@@ -195,6 +202,7 @@ class Core:
         kept = facts.DaemonStopped(agents="stop" if agents == "stop" else "keep", reason=reason)
         receipt = self.engine.commit([Draft(stream=DAEMON_STREAM, event=kept)])
         await self.journal.settles(receipt.last_seq)
+        passed(Point.STOP_RECORDED)
 
     def stop_all(self, note: str = "the daemon stops") -> int:
         """Ask every tree and every agent to end: the daemon is told to take them along. How many agents that is."""
@@ -220,12 +228,14 @@ class Core:
                 self._stop_note.write(self.journal.durable_seq + 1)
             except OSError as error:
                 log.error("stop_not_noted error=%s hint=%s", error, "the next start starts agents again")
+            passed(Point.STOP_NOTED)
         for state, run in self.world.live_runs():
             if run.id in self._ordered:
                 continue
             try:
                 perform(self.executor.folder(run.id), self._stop_order(state, run))
                 self._ordered.add(run.id)
+                passed(Point.STOP_ORDERED)
             except (KageError, OSError) as error:
                 log.error("order_not_given run=%s error=%s", run.id, error)
         return len(self._ordered)
@@ -300,9 +310,12 @@ class Core:
         match event:
             case facts.RestartScheduled():
                 self.timers.arm(("agent", draft.agent), event.due_us)
-            case facts.ApprovalRequested() if event.deadline_us:
-                self.timers.arm(("approval", event.approval), event.deadline_us)
+            case facts.ApprovalRequested():
+                passed(Point.APPROVAL_ASKED)
+                if event.deadline_us:
+                    self.timers.arm(("approval", event.approval), event.deadline_us)
             case facts.ApprovalAnswered() | facts.ApprovalWithdrawn():
+                passed(Point.APPROVAL_ANSWERED)
                 self.timers.disarm(("approval", event.approval))
                 self.world.approvals.pop(event.approval, None)
             case facts.RunStarted():
@@ -319,6 +332,7 @@ class Core:
         try:
             match key:
                 case ("agent", agent):
+                    passed(Point.RETRY_DUE)
                     state = self.world.agent(agent)
                     if state is not None:
                         run = next_run(state)
@@ -327,6 +341,7 @@ class Core:
                 case ("approval", approval):
                     self.approvals.expire(approval)
                 case ("tree", tree, path):
+                    passed(Point.TREE_DUE)
                     self.trees.due(tree, path, now_us)
         except KageError as error:
             # Nearly always a full disk: the state still says what is due, so look again in a while.

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Protocol
 
 from kaged.api.v1 import event_pb2
+from kaged.crash_points import Point, passed
 from kaged.domain.errors import AlreadyExists, KageError
 from kaged.domain.events import agent as facts
 from kaged.domain.frozen import frozen
@@ -135,6 +136,7 @@ class Engine:
         self.journal.add_rows(extra)
         placed = [(draft, entry.seq) for draft, entry in zip(drafts, entries, strict=True)]
         done.add_done_callback(lambda future: self._durable(future, placed, changes.values(), caller.request_id))
+        passed(Point.FACTS_ACCEPTED)
         return receipt
 
     def _durable(
@@ -158,6 +160,7 @@ class Engine:
                     log.warning("effect_refused type=%s reason=%s", draft.event.type_name, error.reason)
                 except Exception:  # a bug in one effect must not swallow the effects after it
                     log.exception("effect_bug type=%s seq=%s", draft.event.type_name, seq)
+            passed(Point.EFFECT_DONE)
         for changed in changes:
             for watcher in list(self._watchers):
                 watcher(changed)
@@ -193,6 +196,7 @@ class Engine:
             await self.journal.recorded(receipt.done)
         else:
             await self.journal.confirm(receipt.last_seq)
+        passed(Point.REQUEST_DURABLE)
         return receipt
 
     def earlier(self, caller: Caller) -> Receipt | None:

@@ -14,6 +14,7 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
+from kaged.crash_points import Point, passed
 from kaged.domain.errors import KageError
 from kaged.domain.events import agent as facts
 from kaged.domain.machines.agent import AgentState, Run
@@ -138,10 +139,12 @@ class Children:
         event = draft.event
         match event:
             case facts.RunWanted():
+                passed(Point.RUN_WANTED)
                 state = self._find(draft.agent)
                 if state is not None and state.run is not None and state.run.id == event.run and state.run.live:
                     self.keep(state, state.run, adopted=False)
             case facts.StopWanted() | facts.Signalled() | facts.Resized() | facts.InputAccepted():
+                passed(Point.INPUT_RECORDED if isinstance(event, facts.InputAccepted) else Point.ORDER_RECORDED)
                 keeper = self._keepers.get(event.run)
                 if keeper is not None:
                     keeper.obey(event)

@@ -12,6 +12,7 @@ import contextlib
 import logging
 from typing import Final
 
+from kaged.crash_points import Point, passed
 from kaged.domain.assignment import assignment
 from kaged.domain.errors import AlreadyExists, KageError, Unavailable
 from kaged.domain.events import agent as facts
@@ -127,8 +128,10 @@ class Keeper:
             protocol=meta.protocol,
         )
         await _durable(self._host.report(self.agent, (started,)))
+        passed(Point.RUN_STARTED)
         try:
             self._launched.open_gate()
+            passed(Point.RUN_GATE_OPENED)
         except KageError as error:
             await self._not_started(str(error))
             return False
@@ -142,18 +145,22 @@ class Keeper:
         try:
             self._launched = self._host.executor.launch(self.run, spec)
             self._host.equip(self.run)
-            return self._launched.wait_ready(_READY_S)
+            passed(Point.RUN_TOKEN_GIVEN)
+            meta = self._launched.wait_ready(_READY_S)
         except Unavailable:
             if self._launched is not None:
                 self._launched.abandon()
             raise
         except AlreadyExists as error:  # an older store was put back under newer run folders
             raise Unavailable(f"run folder {self.run} is there already") from error
+        passed(Point.RUN_META_SEEN)
+        return meta
 
     async def _abandon_start(self) -> None:
         """The daemon that wanted this run died before its gate opened: no shim may start it any more."""
         if self._folder.exists():
             await asyncio.to_thread(self._folder.cancel)
+            passed(Point.RUN_CANCELLED)
             deadline = self._host.system.monotonic_s() + _GONE_S
             while self._folder.held() and self._host.system.monotonic_s() < deadline:
                 self._dirty.clear()
@@ -165,6 +172,7 @@ class Keeper:
         now_us = self._host.system.now_us()
         end = ended(self.run, NOTHING, None, Place(), now_us, self._host.system.boot_id())
         await _durable(self._host.ended(self.agent, with_note(end, why)))
+        passed(Point.RUN_NOT_STARTED)
         await self._finish()
 
     # --- capturing ---------------------------------------------------------------------------------------------
@@ -174,6 +182,8 @@ class Keeper:
         if self._adopted:
             await host.settled()  # what was read of it before, or the journal would get it twice
         place = await asyncio.to_thread(host.place, self.agent, self.run) if self._adopted else Place()
+        if self._adopted:
+            passed(Point.RECOVERY_PLACED)
         self._place = place
         capture = Capture(
             assignment(self._state_at_start, self.run),
@@ -193,6 +203,7 @@ class Keeper:
                 if end.kind == "not_started":
                     await host.input_known(self.agent)
                 await _durable(host.ended(self.agent, end))
+                passed(Point.RUN_ENDED)
                 await self._finish()
                 return
             if not self._dirty.is_set():
@@ -208,7 +219,9 @@ class Keeper:
                 sizes = self._folder.input_size(), self._folder.orders_size()
                 for fact in self._host.unperformed(self.agent, self.run, *sizes):
                     perform(self._folder, fact)
+                    passed(Point.RECOVERY_REPEATED)
                 self._folder.ring()  # the daemon before us may have died between a write and its ring
+                passed(Point.RECOVERY_RUNG)
             for fact in waiting:
                 perform(self._folder, fact)
             self._ready = True
@@ -228,11 +241,14 @@ class Keeper:
         if not self.adopted_alive.done():
             self.adopted_alive.set_result(alive and sealed is None)
         over = sealed is not None or not alive
+        if sealed is not None:
+            passed(Point.RUN_SEALED_SEEN)
         if over and self._phase != "executed":  # it may have come and gone between the two looks
             await self._look_for_program()
         if not alive and sealed is None:
             # Before the last read: with `capture: file` what is left of it may still be writing.
             await asyncio.to_thread(host.executor.kill_leftovers, self.run)
+            passed(Point.RUN_LEFTOVERS_KILLED)
         more = True
         while more:
             out = self._read("out", capture)
@@ -242,10 +258,13 @@ class Keeper:
             if not (out or err or final):
                 break
             reading = capture.take(out, err, final=final)
+            passed(Point.OUTPUT_READ)
             await _durable(host.read(self.agent, self.run, reading))
+            passed(Point.OUTPUT_COMMITTED)
             self._noted(reading.recorded, capture)
         if over:
             record = read_exit(folder)
+            passed(Point.RUN_EXIT_SEEN)
             boot_id = host.system.boot_id()
             end = ended(self.run, record, sealed, capture.place, host.system.now_us(), boot_id)
             before = self._boot_id()
@@ -268,6 +287,7 @@ class Keeper:
             return
         if record is None:
             return
+        passed(Point.RUN_AGENT_SEEN)
         self._phase = "executed"
         event = facts.RunExecuted(
             run=self.run,
@@ -277,6 +297,7 @@ class Keeper:
             at_us=record.at.wall_us,
         )
         await _durable(self._host.executed(self.agent, event))
+        passed(Point.RUN_EXECUTED)
 
     def _read(self, channel: Channel, capture: Capture) -> bytes:
         at = capture.place.end(channel)
@@ -332,9 +353,11 @@ class Keeper:
         try:
             if self._folder.exists():
                 self._folder.forget_spec()
+                passed(Point.RUN_SPEC_FORGOTTEN)
                 if self._folder.held():
                     return False
                 self._folder.remove()
+                passed(Point.RUN_FOLDER_REMOVED)
         except (OSError, KageError) as error:
             log.warning("folder_not_removed run=%s error=%s", self.run, error)
         return True

@@ -6,6 +6,7 @@ asked of trees, and what they make of reports (`trees.py`).
 
 from typing import Final, Protocol
 
+from kaged.crash_points import Point, passed
 from kaged.domain.events import tree as tree_facts
 from kaged.domain.machines import agent as machine
 from kaged.domain.machines import tree as trees
@@ -47,6 +48,7 @@ class TreeWork:
         state = self._engine.world.trees.get(event.tree)
         if state is None:
             return
+        passed(Point.TREE_FACT)
         for effect in trees.effects(state, (event,)):
             self._perform(event.tree, effect)
         if _is_a_time_to_tidy(state, event):
@@ -97,6 +99,7 @@ class TreeWork:
                 self._start(effect)
             case trees.StopChild():
                 self._stop(tree, effect)
+        passed(Point.TREE_STEP)
 
     def _start(self, effect: trees.StartChild) -> None:
         state = self._engine.world.agent(effect.work)

@@ -15,6 +15,7 @@ from threading import Thread
 from time import perf_counter_ns
 from typing import Final, Protocol
 
+from kaged.crash_points import Point, passed
 from kaged.domain.frozen import frozen
 from kaged.store.log.segments import SegmentBuilder
 from kaged.store.log.waits import Shared
@@ -177,12 +178,14 @@ class Writer:
                 batch.put(family, key, value)
         try:
             store.write(batch)
+            passed(Point.COMMIT_WRITTEN)
             before_sync = perf_counter_ns()
             store.sync()
         except DiskFull:
             self._take_back(entries, frames)
             raise
         self._samples.append(perf_counter_ns() - before_sync)
+        passed(Point.COMMIT_SYNCED)
         self._durable_seq = entries[-1].seq
         if self._witness is not None:
             self._witness(self._durable_seq)
