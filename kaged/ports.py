@@ -10,6 +10,9 @@ from kaged.domain.orders import Order
 from kaged.domain.run_records import AgentRecord, Channel, ExitRecord, Meta, RunSpec, SealedRecord
 from kaged.domain.signals import Ask, Fed
 
+Measure = Literal["turns", "tokens", "cost"]
+"""What of an agent's work an adapter can count; a limit on anything else could not be kept."""
+
 
 class Adapter(Protocol):
     """How to talk to one kind of agent: bytes to signals and back. Stateless itself; pure; never raises on output."""
@@ -18,6 +21,12 @@ class Adapter(Protocol):
     listens: ClassVar[bool]  # False: output is only recorded, `feed` is never called
     default_stdin: ClassVar[Literal["null", "pipe"]]
     default_command: ClassVar[tuple[str, ...]]  # for a spec that names none; empty: it must name one
+    measures: ClassVar[frozenset[Measure]]
+    """What every agent of this kind tells of its work, so that it can be limited.
+
+    `turns`: where a turn begins and ends; without them a run is one iteration. `tokens`: read and written. `cost`:
+    money. What only some agents of the kind tell is heard nevertheless, and is not here.
+    """
 
     def launch(self, task: Assignment) -> Launch:
         """How a run starts. Deterministic. The first words are accepted as input when the program is there."""
@@ -41,6 +50,21 @@ class Messenger(Protocol):
 
         `session`: the agent's own, as far as it is known; `number`: another for each message of a run. Empty: an
         agent without a session cannot be spoken to yet.
+        """
+
+
+@runtime_checkable
+class Interrupter(Protocol):
+    """An adapter whose agents can be told to end the turn that is under way, and to wait for other words."""
+
+    def interrupt(self, state: bytes, *, task: Assignment, number: int, expected: bool = False) -> bytes:
+        """The bytes that end the turn. Deterministic; never raises.
+
+        `state`: as `feed` left it. `number`: another for each interrupt of a run, 0 or more. `expected`: words were
+        sent whose turn is not heard of yet; some agents can be kept from it all the same. Empty: as far as was heard
+        there is no turn to end; where one is expected, ask again when it was heard to begin. The agent answers with
+        `turn.ended` (outcome `cancelled`), which is not the end of a goal; what it asked is withdrawn. An agent that
+        has just ended its turn ignores the bytes.
         """
 
 

@@ -15,10 +15,11 @@ from typing import ClassVar, Final, Literal
 from kaged.adapters import fields, json_rpc
 from kaged.adapters.clipping import Json, clip_json, clip_text, clip_word
 from kaged.adapters.fields import Line
-from kaged.adapters.json_lines import MAX_LINE_BYTES, line
+from kaged.adapters.json_lines import MAX_LINE_BYTES, Memory, line
 from kaged.adapters.json_rpc import RpcHearing, key_of, request, result
 from kaged.domain.assignment import UNASSIGNED, Assignment, Launch
 from kaged.domain.signals import Ask, Fed
+from kaged.ports import Measure
 
 VERSION: Final = 1
 _CAPABILITIES: Final[dict[str, Json]] = {"fs": {"readTextFile": False, "writeTextFile": False}, "terminal": False}
@@ -32,6 +33,7 @@ class AcpAdapter:
     listens: ClassVar[bool] = True
     default_stdin: ClassVar[Literal["null", "pipe"]] = "pipe"
     default_command: ClassVar[tuple[str, ...]] = ()
+    measures: ClassVar[frozenset[Measure]] = frozenset({"turns"})
 
     def __init__(self, max_line_bytes: int = MAX_LINE_BYTES) -> None:
         self._max_line_bytes = max_line_bytes
@@ -62,15 +64,20 @@ class AcpAdapter:
         """A prompt in the session; there is none before it."""
         return prompt(session, text, json_rpc.PROMPT + 1 + number) if session else b""
 
+    def interrupt(self, state: bytes, *, task: Assignment, number: int, expected: bool = False) -> bytes:
+        """`session/cancel`, and what the protocol asks of a client with it: all open questions are cancelled."""
+        memory = Memory(state)
+        session = memory.word("session")
+        if not session or not (expected or memory.flag("in_turn")):
+            return b""
+        keys = (json_rpc.parts_of(fields.as_text(key)) for key in memory.map("asks").values())
+        cancelled = [_line(result(parts[0], _CANCELLED)) for parts in keys if parts]
+        return b"".join([_line({"method": "session/cancel", "params": {"sessionId": session}}), *cancelled])
+
 
 def prompt(session: str, text: str, number: int = json_rpc.PROMPT) -> bytes:
     """Words of a user; they begin a turn. `number`: not used before in this run, 3 or more."""
     return _line(_prompt(session, text, number))
-
-
-def interrupt(session: str) -> bytes:
-    """End the turn."""
-    return _line({"method": "session/cancel", "params": {"sessionId": session}})
 
 
 def _prompt(session: str, text: str, number: int) -> dict[str, Json]:
@@ -130,7 +137,7 @@ class _Hearing(RpcHearing):
         outcome = {"end_turn": "ok", "": "ok"}.get(reason, reason)
         self.all_withdrawn()
         self.turn_ends(outcome, data_json=clip_json({"stopReason": reason}))
-        self.done = self.done or (bool(self.task.goal) and outcome != "cancelled")
+        self.turn_over(outcome)
 
     def lost(self, said: str) -> bool:
         return "auth" not in said.lower()  # agents have many words for it; trying the same again helps with none

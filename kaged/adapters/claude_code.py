@@ -19,9 +19,10 @@ from kaged.adapters import claude_words as words
 from kaged.adapters import fields
 from kaged.adapters.clipping import Json, clip_json, clip_text, clip_word
 from kaged.adapters.fields import Line
-from kaged.adapters.json_lines import MAX_LINE_BYTES, Hearing
+from kaged.adapters.json_lines import MAX_LINE_BYTES, Hearing, Memory
 from kaged.domain.assignment import UNASSIGNED, Assignment, Launch
 from kaged.domain.signals import Ask, Fed
+from kaged.ports import Measure
 
 _LOST: Final = "No conversation found"
 _STOPPED: Final = frozenset({"aborted_tools", "aborted_streaming"})
@@ -34,6 +35,7 @@ class ClaudeCodeAdapter:
     listens: ClassVar[bool] = True
     default_stdin: ClassVar[Literal["null", "pipe"]] = "pipe"
     default_command: ClassVar[tuple[str, ...]] = ("claude",)
+    measures: ClassVar[frozenset[Measure]] = frozenset({"turns", "tokens", "cost"})
 
     def __init__(self, max_line_bytes: int = MAX_LINE_BYTES) -> None:
         self._max_line_bytes = max_line_bytes
@@ -54,6 +56,10 @@ class ClaudeCodeAdapter:
     def message(self, text: str, *, session: str = "", number: int = 0) -> bytes:
         """A prompt; one that comes during a turn waits for its end."""
         return words.prompt(text)
+
+    def interrupt(self, state: bytes, *, task: Assignment, number: int, expected: bool = False) -> bytes:
+        """A control request; it takes back what it asked."""
+        return words.interrupt(number) if Memory(state).flag("in_turn") else b""
 
 
 class _Hearing(Hearing):
@@ -284,7 +290,7 @@ class _Hearing(Hearing):
         else:
             self.session(fields.word(message, "session_id"))
         self.turn_ends(outcome, clip_text(said) if outcome != "ok" else "", clip_json(about))
-        self.done = self.done or (bool(self.task.goal) and outcome != "cancelled")
+        self.turn_over(outcome)
         return True
 
 

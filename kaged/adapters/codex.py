@@ -15,10 +15,11 @@ from typing import ClassVar, Final, Literal
 from kaged.adapters import fields, json_rpc
 from kaged.adapters.clipping import Json, clip_json, clip_text, clip_word
 from kaged.adapters.fields import Line
-from kaged.adapters.json_lines import MAX_LINE_BYTES, line
+from kaged.adapters.json_lines import MAX_LINE_BYTES, Memory, line
 from kaged.adapters.json_rpc import RpcHearing, key_of, request, result
 from kaged.domain.assignment import UNASSIGNED, Assignment, Launch
 from kaged.domain.signals import Ask, Fed
+from kaged.ports import Measure
 
 _EDIT_BYTES: Final = 1 << 10
 
@@ -30,6 +31,7 @@ class CodexAdapter:
     listens: ClassVar[bool] = True
     default_stdin: ClassVar[Literal["null", "pipe"]] = "pipe"
     default_command: ClassVar[tuple[str, ...]] = ("codex", "app-server")
+    measures: ClassVar[frozenset[Measure]] = frozenset({"turns", "tokens"})
 
     def __init__(self, max_line_bytes: int = MAX_LINE_BYTES) -> None:
         self._max_line_bytes = max_line_bytes
@@ -62,15 +64,18 @@ class CodexAdapter:
         """A prompt in the session; there is none before it."""
         return prompt(session, text, json_rpc.PROMPT + 1 + number) if session else b""
 
+    def interrupt(self, state: bytes, *, task: Assignment, number: int, expected: bool = False) -> bytes:
+        """`turn/interrupt` with the turn's own id; it takes back what it asked."""
+        memory = Memory(state)
+        thread, turn = memory.word("session"), memory.word("native_turn")
+        if not (memory.flag("in_turn") and thread and turn):
+            return b""
+        return line(request(-1 - number, "turn/interrupt", {"threadId": thread, "turnId": turn}))
+
 
 def prompt(thread: str, text: str, number: int = json_rpc.PROMPT) -> bytes:
     """Words of a user; they begin a turn. `number`: not used before in this run, 3 or more."""
     return line(_turn(thread, text, number))
-
-
-def interrupt(thread: str, turn: str, number: int) -> bytes:
-    """End the turn, whose id is in the data of `signal.turn.started`."""
-    return line(request(-number, "turn/interrupt", {"threadId": thread, "turnId": turn}))
 
 
 def _turn(thread: str, text: str, number: int) -> dict[str, Json]:
@@ -163,6 +168,7 @@ class _Hearing(RpcHearing):
         if parent := self._parent(params):
             self.hear("subagent", outcome="started", parent=parent, data_json=clip_json({"turn": native}))
         else:
+            self.memory.keep("native_turn", native)
             self.turn_begins(clip_json({"turn": native}))
 
     def turn_completed(self, params: Line) -> None:
@@ -178,8 +184,9 @@ class _Hearing(RpcHearing):
             return
         about = clip_json({"turn": turn.get("id"), "duration_ms": turn.get("durationMs"), "error": error})
         self.all_withdrawn()
+        self.memory.keep("native_turn", "")
         self.turn_ends(outcome, said, about)
-        self.done = self.done or (bool(self.task.goal) and outcome != "cancelled")
+        self.turn_over(outcome)
 
     def usage(self, params: Line) -> None:
         """thread/tokenUsage/updated {tokenUsage: {last, total}}: after each call of the model"""

@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 
 from kaged.domain.assignment import UNASSIGNED, Assignment, Launch
 from kaged.domain.signals import Ask, Fed
+from kaged.ports import Measure
 
 
 class CommandAdapter:
@@ -17,6 +18,7 @@ class CommandAdapter:
     listens: ClassVar[bool] = False
     default_stdin: ClassVar[Literal["null", "pipe"]] = "null"  # an idle open pipe hangs some programs
     default_command: ClassVar[tuple[str, ...]] = ()
+    measures: ClassVar[frozenset[Measure]] = frozenset()
 
     def launch(self, task: Assignment) -> Launch:
         """The command as it is."""

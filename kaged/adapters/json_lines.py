@@ -178,6 +178,10 @@ class Hearing:
         self.memory.keep("in_turn", False)
         self.hear("turn.ended", outcome=outcome, text=text, data_json=data_json)
 
+    def turn_over(self, outcome: str) -> None:
+        """What the end of a turn means for the run: with a goal it is done, unless somebody has other words for it."""
+        self.done = self.done or (bool(self.task.goal) and not self.task.loop and outcome != "cancelled")
+
     def piece(self, kind: Literal["message", "thinking"], text: str, said: str) -> None:
         """A part of something said, under the agent's id for it. Parts are joined, up to some 2 KiB."""
         memory = self.memory

@@ -103,7 +103,10 @@ class RpcHearing(Hearing):
             self.hear("session.lost", text=said, data_json=error_json)
         if number >= HELLO:
             self.turn_ends("error", said, error_json)
-            self.done = self.done or bool(self.task.goal)
+            if number >= PROMPT:
+                self.turn_over("error")
+            else:  # nobody can speak with it: there is no other turn to wait for
+                self.done = self.done or bool(self.task.goal)
         else:
             self.hear("error", text=said, data_json=error_json)
 

@@ -23,6 +23,7 @@ from kaged.adapters.lines import cut_lines
 from kaged.domain.assignment import UNASSIGNED, Assignment, Launch
 from kaged.domain.frozen import frozen
 from kaged.domain.signals import Ask, Fed, Heard, Signal, SignalKind, Unask
+from kaged.ports import Measure
 
 VERSION: Final = 1
 MAX_LINE_BYTES: Final = 1 << 20
@@ -37,6 +38,7 @@ class JsonlAdapter:
     listens: ClassVar[bool] = True
     default_stdin: ClassVar[Literal["null", "pipe"]] = "pipe"
     default_command: ClassVar[tuple[str, ...]] = ()
+    measures: ClassVar[frozenset[Measure]] = frozenset({"turns", "tokens", "cost"})
 
     def __init__(self, max_line_bytes: int = MAX_LINE_BYTES) -> None:
         self._max_line_bytes = max_line_bytes
@@ -71,6 +73,10 @@ class JsonlAdapter:
     def message(text: str, *, session: str = "", number: int = 0) -> bytes:
         """One `message` line: what a user says to the agent."""
         return _line({"type": "message", "text": text})
+
+    def interrupt(self, state: bytes, *, task: Assignment, number: int, expected: bool = False) -> bytes:
+        """One `interrupt` line; scripts that do not know it go on."""
+        return _line({"type": "interrupt"}) if expected or _remembered(state).in_turn else b""
 
 
 @frozen

@@ -20,6 +20,7 @@ class Assignment:
     """One run's work. `session` is the agent's own session that it goes on with; empty: a new one.
 
     `goal` empty: the agent waits for what it is sent. `turns`: how many of its turns were heard before this run.
+    `loop`: Kage decides after each turn whether there is another one, so the run is not done when a turn ends.
     """
 
     run: str
@@ -28,6 +29,7 @@ class Assignment:
     goal: str = ""
     session: str = ""
     turns: int = 0
+    loop: bool = False
 
     @property
     def words(self) -> str:

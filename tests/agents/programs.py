@@ -11,8 +11,11 @@ from typing import Any, Final
 
 import pytest
 
+from kaged.adapters.registry import ADAPTERS
 from kaged.api.v1 import agent_service_pb2, event_pb2
 from kaged.api.v1 import approval_service_pb2 as approvals
+from kaged.domain.assignment import UNASSIGNED
+from kaged.ports import Interrupter
 from tests.e2e.daemon_kit import Kaged, eventually
 
 INSTALLED: Final = Path(__file__).parent / "cli" / "node_modules" / ".bin"
@@ -85,6 +88,15 @@ class Driven:
         """Words to it, in the form that it reads."""
         request = agent_service_pb2.SendInputRequest(agent=self.id, message=text)
         self.kaged.agents.SendInput(request, timeout=10)
+
+    def interrupt(self) -> None:
+        """End its turn, in the words of its adapter, from what the journal holds of the adapter's state."""
+        adapter = ADAPTERS[self.kaged.agent(self.id).spec.adapter]
+        assert isinstance(adapter, Interrupter)
+        state = self.events("run.read")[-1].meta.fact.run_read.adapter_state
+        words = adapter.interrupt(state, task=UNASSIGNED, number=0)
+        assert words, "no turn is under way"
+        self.kaged.send(self.id, words)
 
     def told(self) -> bytes:
         """All that it was told."""

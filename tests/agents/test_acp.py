@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from kaged.adapters import acp
 from kaged.api.v1 import agent_service_pb2 as pb
 from tests.agents.programs import LONG_S, Driven, needs, program
 from tests.e2e.daemon_kit import Kaged, eventually
@@ -175,13 +174,12 @@ def test_an_interrupt_withdraws_the_question_and_the_agent_waits_for_new_words(
 ) -> None:
     kind, work = KINDS[name], tmp_path / "work"
     agent = start(name, script(kind.write(work / "a.txt"), {"text": "never"}))
-    agent.asked()
-    (session,) = agent.heard("session.started")
-    native = session.meta.fact.signal.native_session
-    kaged.send(agent.id, acp.interrupt(native))
-    agent.answer(approve=False)
+    question = agent.asked()
+    agent.interrupt()
     (ended,) = agent.heard("turn.ended")
     assert ended.meta.fact.signal.outcome == "cancelled"
+    withdrawn = [event.meta.fact.approval_withdrawn.approval for event in agent.events("approval.withdrawn")]
+    assert withdrawn == [question.id]
     agent.say(script({"text": "something else"}))
     assert agent.wait().state == pb.AGENT_STATE_SUCCEEDED
     assert [event.meta.fact.signal.outcome for event in agent.heard("turn.ended", 2)] == ["cancelled", "ok"]

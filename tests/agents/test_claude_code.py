@@ -184,7 +184,7 @@ def test_an_interrupt_ends_the_turn_and_the_agent_waits_for_new_words(
 ) -> None:
     agent = start(script(write(tmp_path), {"text": "never"}))
     question = agent.asked()
-    kaged.send(agent.id, claude_words.interrupt(1))
+    agent.interrupt()
     (ended,) = agent.heard("turn.ended")
     assert ended.meta.fact.signal.outcome == "cancelled"
     assert [event.meta.fact.approval_withdrawn.approval for event in agent.events("approval.withdrawn")] == [

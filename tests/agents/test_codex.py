@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from kaged.adapters import codex
 from kaged.api.v1 import agent_service_pb2 as pb
 from tests.agents.programs import LONG_S, Driven, needs, program
 from tests.e2e.daemon_kit import Kaged, eventually
@@ -155,10 +154,7 @@ def test_words_that_come_during_a_turn_become_part_of_it(start: Start, kaged: Ka
 def test_an_interrupt_ends_the_turn_and_the_agent_waits_for_new_words(start: Start, kaged: Kaged) -> None:
     agent = start(script(touch(), {"text": "never"}))
     agent.asked()
-    (session,) = agent.heard("session.started")
-    (turn,) = agent.heard("turn.started")
-    thread = session.meta.fact.signal.native_session
-    kaged.send(agent.id, codex.interrupt(thread, json.loads(turn.body.signal.data_json)["turn"], 1))
+    agent.interrupt()
     (ended,) = agent.heard("turn.ended")
     assert ended.meta.fact.signal.outcome == "cancelled"
     agent.say(script({"text": "something else"}))
