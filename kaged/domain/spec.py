@@ -9,13 +9,17 @@ from dataclasses import field
 from types import MappingProxyType
 from typing import Final, Literal
 
+from kaged.domain import goal_spec
 from kaged.domain.frozen import frozen
+from kaged.domain.goal_spec import GoalLoop
+from kaged.domain.place_spec import Guard, Workspace
 from kaged.domain.quantities import label_key_problem
 from kaged.domain.restart import Backoff
 
 RestartType = Literal["permanent", "transient", "temporary"]
 Stdin = Literal["null", "pipe"]
 Capture = Literal["pipe", "file", "pty"]
+OnFull = Literal["pause", "stop", "drop_oldest"]
 Violation = tuple[str, str]
 
 MAX_ARGUMENTS_BYTES: Final = 128 << 10
@@ -37,6 +41,8 @@ class Limits:
     cpus: float = 0
     processes: int = 0
     unsupervised_s: float = 0
+    spool_bytes: int = 0
+    on_full: OnFull = "pause"
 
 
 @frozen
@@ -85,6 +91,12 @@ class AgentSpec:
     merge_stderr: bool = False
     terminal: Terminal | None = None
     goal: str = ""
+    loop: GoalLoop | None = None
+    namespace: str = "default"
+    priority: int = 0
+    after: tuple[str, ...] = ()
+    workspace: Workspace = Workspace()
+    guard: Guard = Guard()
 
 
 def name_problem(name: str) -> str:
@@ -96,12 +108,17 @@ def name_problem(name: str) -> str:
     return ""
 
 
-def violations(spec: AgentSpec, adapters: Mapping[str, object], enforceable: frozenset[str]) -> Iterator[Violation]:
-    """All that is wrong with a spec: (field path, what). `enforceable` names the limits that this machine can hold."""
+def violations(
+    spec: AgentSpec, measures: Mapping[str, frozenset[str]], enforceable: frozenset[str]
+) -> Iterator[Violation]:
+    """All that is wrong with a spec: (field path, what).
+
+    `measures`: of each adapter, what it can count of its agents; `enforceable`: limits that this machine can hold.
+    """
     if problem := name_problem(spec.name):
         yield "spec.name", problem
-    if spec.adapter not in adapters:
-        yield "spec.adapter", f"unknown adapter {spec.adapter!r}; known are {', '.join(sorted(adapters))}"
+    if spec.adapter not in measures:
+        yield "spec.adapter", f"unknown adapter {spec.adapter!r}; known are {', '.join(sorted(measures))}"
     yield from _command(spec)
     for name in (*spec.environment, *spec.secret_names):
         if not name or "=" in name or "\0" in name:
@@ -115,6 +132,7 @@ def violations(spec: AgentSpec, adapters: Mapping[str, object], enforceable: fro
         if len(value) > 256 or not value.isprintable():
             yield "spec.labels", f"the value of {key!r} must be at most 256 printable characters"
     yield from _numbers(spec, enforceable)
+    yield from _work(spec, measures.get(spec.adapter, frozenset()))
     if spec.capture == "pty" and spec.merge_stderr:
         yield "spec.merge_stderr", "a terminal has one stream anyway"
 
@@ -128,6 +146,18 @@ def _command(spec: AgentSpec) -> Iterator[Violation]:
         yield "spec.command", f"is longer than {MAX_ARGUMENTS_BYTES} bytes"
     if not spec.working_directory.startswith("/") or "\0" in spec.working_directory:
         yield "spec.working_directory", "must be an absolute path"
+
+
+def _work(spec: AgentSpec, measures: frozenset[str]) -> Iterator[Violation]:
+    if problem := name_problem(spec.namespace):
+        yield "spec.namespace", problem
+    if not -1000 <= spec.priority <= 1000:
+        yield "spec.priority", "must lie between -1000 and 1000"
+    if spec.loop is None:
+        return
+    if not spec.goal.strip():
+        yield "spec.goal", "is empty; a loop needs a goal to work towards"
+    yield from goal_spec.violations(spec.loop, spec.adapter, measures)
 
 
 def _numbers(spec: AgentSpec, enforceable: frozenset[str]) -> Iterator[Violation]:

@@ -15,7 +15,7 @@ from kaged.domain.quantities import parse_signal
 from kaged.domain.spec import AgentSpec, Violation
 from kaged.ports import TreeUsage
 from kaged.store.reading.selection import FIRST_AGENT_ACTOR
-from kaged.store.wire import wire_spec
+from kaged.store.wire import wire_goal, wire_spec
 
 STATES: Final[dict[str, agents_pb.AgentState]] = {
     "pending": agents_pb.AGENT_STATE_PENDING,
@@ -77,8 +77,14 @@ def spec_in(message: spec_pb2.AgentSpec, path: str = "spec") -> tuple[AgentSpec,
         ("stdin", message.stdin, spec_pb2.StdinMode.values()),
         ("capture", message.capture, spec_pb2.CaptureMode.values()),
         ("restart.type", message.restart.type, spec_pb2.RestartType.values()),
+        ("limits.on_full", message.limits.on_full, spec_pb2.FullPolicy.values()),
+        ("workspace.kind", message.workspace.kind, spec_pb2.WorkspaceKind.values()),
     )
     wrong += [(f"{path}.{field}", f"{value} is not known") for field, value, values in known if value not in values]
+    if not 0 <= message.loop.limits.time_s <= MAX_SECONDS:
+        wrong.append((f"{path}.loop.limits.time_s", f"must lie between 0 and {MAX_SECONDS:.0f}"))
+    unknown = wire_goal.unknown_criteria(message.loop)
+    wrong += [(f"{path}.loop.success[{at}]", "says nothing that this release knows") for at in unknown]
     words = (("environment", message.environment), ("secret_environment", message.secret_environment))
     for field, variables in (*words, ("goal", {"KAGE_GOAL": message.goal})):
         for name, value in variables.items():

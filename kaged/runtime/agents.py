@@ -116,7 +116,8 @@ class Agents:
             spec = replace(spec, stdin="pipe")
         if spec.capture == "pty":
             spec = replace(spec, stdin="pipe")  # a terminal is both ways; without input a shell ends at once
-        wrong = list(violations(spec, self._adapters, self._enforceable))
+        measures = {name: adapter.measures for name, adapter in self._adapters.items()}
+        wrong = list(violations(spec, measures, self._enforceable))
         for name, value in secrets.items():
             if "\0" in value:
                 wrong.append(("spec.secret_environment", f"the value of {name!r} holds a NUL"))

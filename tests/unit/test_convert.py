@@ -30,7 +30,7 @@ def test_what_was_not_said_gets_its_default():
     assert (spec.restart.type, spec.restart.intensity, spec.restart.period_s) == ("temporary", 5, 60)
     assert spec.restart.backoff is not None
     assert secrets == {}
-    assert list(violations(spec, {"command": None}, LIMITS)) == []
+    assert list(violations(spec, {"command": frozenset()}, LIMITS)) == []
 
 
 def test_a_grace_of_nothing_is_not_a_grace_that_was_not_said():

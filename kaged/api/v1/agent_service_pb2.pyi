@@ -3,6 +3,7 @@ import datetime
 from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from kaged.api.v1 import fact_pb2 as _fact_pb2
+from kaged.api.v1 import goal_pb2 as _goal_pb2
 from kaged.api.v1 import spec_pb2 as _spec_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -39,7 +40,7 @@ AGENT_STATE_CANCELLED: AgentState
 AGENT_STATE_STOPPED: AgentState
 
 class Agent(_message.Message):
-    __slots__ = ("id", "name", "state", "waiting_for", "spec", "secret_names", "outcome", "run", "restarts", "restart_due", "supervisor", "actor", "create_time", "update_time", "as_of_seq", "open_approvals", "usage", "health")
+    __slots__ = ("id", "name", "state", "waiting_for", "spec", "secret_names", "outcome", "run", "restarts", "restart_due", "supervisor", "actor", "create_time", "update_time", "as_of_seq", "open_approvals", "usage", "health", "progress")
     ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
@@ -58,6 +59,7 @@ class Agent(_message.Message):
     OPEN_APPROVALS_FIELD_NUMBER: _ClassVar[int]
     USAGE_FIELD_NUMBER: _ClassVar[int]
     HEALTH_FIELD_NUMBER: _ClassVar[int]
+    PROGRESS_FIELD_NUMBER: _ClassVar[int]
     id: str
     name: str
     state: AgentState
@@ -76,7 +78,42 @@ class Agent(_message.Message):
     open_approvals: _containers.RepeatedScalarFieldContainer[str]
     usage: Usage
     health: Health
-    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., state: _Optional[_Union[AgentState, str]] = ..., waiting_for: _Optional[str] = ..., spec: _Optional[_Union[_spec_pb2.AgentSpec, _Mapping]] = ..., secret_names: _Optional[_Iterable[str]] = ..., outcome: _Optional[_Union[Outcome, _Mapping]] = ..., run: _Optional[_Union[Run, _Mapping]] = ..., restarts: _Optional[int] = ..., restart_due: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., supervisor: _Optional[str] = ..., actor: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., as_of_seq: _Optional[int] = ..., open_approvals: _Optional[_Iterable[str]] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., health: _Optional[_Union[Health, _Mapping]] = ...) -> None: ...
+    progress: Progress
+    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., state: _Optional[_Union[AgentState, str]] = ..., waiting_for: _Optional[str] = ..., spec: _Optional[_Union[_spec_pb2.AgentSpec, _Mapping]] = ..., secret_names: _Optional[_Iterable[str]] = ..., outcome: _Optional[_Union[Outcome, _Mapping]] = ..., run: _Optional[_Union[Run, _Mapping]] = ..., restarts: _Optional[int] = ..., restart_due: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., supervisor: _Optional[str] = ..., actor: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., as_of_seq: _Optional[int] = ..., open_approvals: _Optional[_Iterable[str]] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., health: _Optional[_Union[Health, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ...) -> None: ...
+
+class Progress(_message.Message):
+    __slots__ = ("iterations", "limits", "phase", "paused_for", "limit", "resume_time", "worked_s", "last_verdict", "plan_done", "plan_items", "files_changed", "lines_added", "lines_removed", "pause_wanted", "last_action")
+    ITERATIONS_FIELD_NUMBER: _ClassVar[int]
+    LIMITS_FIELD_NUMBER: _ClassVar[int]
+    PHASE_FIELD_NUMBER: _ClassVar[int]
+    PAUSED_FOR_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    RESUME_TIME_FIELD_NUMBER: _ClassVar[int]
+    WORKED_S_FIELD_NUMBER: _ClassVar[int]
+    LAST_VERDICT_FIELD_NUMBER: _ClassVar[int]
+    PLAN_DONE_FIELD_NUMBER: _ClassVar[int]
+    PLAN_ITEMS_FIELD_NUMBER: _ClassVar[int]
+    FILES_CHANGED_FIELD_NUMBER: _ClassVar[int]
+    LINES_ADDED_FIELD_NUMBER: _ClassVar[int]
+    LINES_REMOVED_FIELD_NUMBER: _ClassVar[int]
+    PAUSE_WANTED_FIELD_NUMBER: _ClassVar[int]
+    LAST_ACTION_FIELD_NUMBER: _ClassVar[int]
+    iterations: int
+    limits: _goal_pb2.GoalLimits
+    phase: str
+    paused_for: str
+    limit: str
+    resume_time: _timestamp_pb2.Timestamp
+    worked_s: float
+    last_verdict: str
+    plan_done: int
+    plan_items: int
+    files_changed: int
+    lines_added: int
+    lines_removed: int
+    pause_wanted: bool
+    last_action: str
+    def __init__(self, iterations: _Optional[int] = ..., limits: _Optional[_Union[_goal_pb2.GoalLimits, _Mapping]] = ..., phase: _Optional[str] = ..., paused_for: _Optional[str] = ..., limit: _Optional[str] = ..., resume_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., worked_s: _Optional[float] = ..., last_verdict: _Optional[str] = ..., plan_done: _Optional[int] = ..., plan_items: _Optional[int] = ..., files_changed: _Optional[int] = ..., lines_added: _Optional[int] = ..., lines_removed: _Optional[int] = ..., pause_wanted: bool = ..., last_action: _Optional[str] = ...) -> None: ...
 
 class Outcome(_message.Message):
     __slots__ = ("reason", "detail", "exit_code", "signal", "limit")
@@ -393,6 +430,42 @@ class WaitAgentRequest(_message.Message):
     def __init__(self, agent: _Optional[str] = ..., states: _Optional[_Iterable[_Union[AgentState, str]]] = ...) -> None: ...
 
 class WaitAgentResponse(_message.Message):
+    __slots__ = ("agent",)
+    AGENT_FIELD_NUMBER: _ClassVar[int]
+    agent: Agent
+    def __init__(self, agent: _Optional[_Union[Agent, _Mapping]] = ...) -> None: ...
+
+class PauseAgentRequest(_message.Message):
+    __slots__ = ("agent", "request_id", "now", "note")
+    AGENT_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    NOW_FIELD_NUMBER: _ClassVar[int]
+    NOTE_FIELD_NUMBER: _ClassVar[int]
+    agent: str
+    request_id: str
+    now: bool
+    note: str
+    def __init__(self, agent: _Optional[str] = ..., request_id: _Optional[str] = ..., now: bool = ..., note: _Optional[str] = ...) -> None: ...
+
+class PauseAgentResponse(_message.Message):
+    __slots__ = ("agent",)
+    AGENT_FIELD_NUMBER: _ClassVar[int]
+    agent: Agent
+    def __init__(self, agent: _Optional[_Union[Agent, _Mapping]] = ...) -> None: ...
+
+class ResumeAgentRequest(_message.Message):
+    __slots__ = ("agent", "request_id", "guidance", "add")
+    AGENT_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    GUIDANCE_FIELD_NUMBER: _ClassVar[int]
+    ADD_FIELD_NUMBER: _ClassVar[int]
+    agent: str
+    request_id: str
+    guidance: str
+    add: _goal_pb2.GoalLimits
+    def __init__(self, agent: _Optional[str] = ..., request_id: _Optional[str] = ..., guidance: _Optional[str] = ..., add: _Optional[_Union[_goal_pb2.GoalLimits, _Mapping]] = ...) -> None: ...
+
+class ResumeAgentResponse(_message.Message):
     __slots__ = ("agent",)
     AGENT_FIELD_NUMBER: _ClassVar[int]
     agent: Agent

@@ -96,6 +96,16 @@ class AgentServiceStub(object):
                 request_serializer=kaged_dot_api_dot_v1_dot_agent__service__pb2.WaitAgentRequest.SerializeToString,
                 response_deserializer=kaged_dot_api_dot_v1_dot_agent__service__pb2.WaitAgentResponse.FromString,
                 _registered_method=True)
+        self.PauseAgent = channel.unary_unary(
+                '/kaged.api.v1.AgentService/PauseAgent',
+                request_serializer=kaged_dot_api_dot_v1_dot_agent__service__pb2.PauseAgentRequest.SerializeToString,
+                response_deserializer=kaged_dot_api_dot_v1_dot_agent__service__pb2.PauseAgentResponse.FromString,
+                _registered_method=True)
+        self.ResumeAgent = channel.unary_unary(
+                '/kaged.api.v1.AgentService/ResumeAgent',
+                request_serializer=kaged_dot_api_dot_v1_dot_agent__service__pb2.ResumeAgentRequest.SerializeToString,
+                response_deserializer=kaged_dot_api_dot_v1_dot_agent__service__pb2.ResumeAgentResponse.FromString,
+                _registered_method=True)
 
 
 class AgentServiceServicer(object):
@@ -187,6 +197,20 @@ class AgentServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PauseAgent(self, request, context):
+        """Hold an agent with a loop at the end of its turn, or interrupt the turn and hold it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeAgent(self, request, context):
+        """Let a paused agent go on, with more of what it had used up and words for it, in the same session.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AgentServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -249,6 +273,16 @@ def add_AgentServiceServicer_to_server(servicer, server):
                     servicer.WaitAgent,
                     request_deserializer=kaged_dot_api_dot_v1_dot_agent__service__pb2.WaitAgentRequest.FromString,
                     response_serializer=kaged_dot_api_dot_v1_dot_agent__service__pb2.WaitAgentResponse.SerializeToString,
+            ),
+            'PauseAgent': grpc.unary_unary_rpc_method_handler(
+                    servicer.PauseAgent,
+                    request_deserializer=kaged_dot_api_dot_v1_dot_agent__service__pb2.PauseAgentRequest.FromString,
+                    response_serializer=kaged_dot_api_dot_v1_dot_agent__service__pb2.PauseAgentResponse.SerializeToString,
+            ),
+            'ResumeAgent': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeAgent,
+                    request_deserializer=kaged_dot_api_dot_v1_dot_agent__service__pb2.ResumeAgentRequest.FromString,
+                    response_serializer=kaged_dot_api_dot_v1_dot_agent__service__pb2.ResumeAgentResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -577,6 +611,60 @@ class AgentService(object):
             '/kaged.api.v1.AgentService/WaitAgent',
             kaged_dot_api_dot_v1_dot_agent__service__pb2.WaitAgentRequest.SerializeToString,
             kaged_dot_api_dot_v1_dot_agent__service__pb2.WaitAgentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PauseAgent(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kaged.api.v1.AgentService/PauseAgent',
+            kaged_dot_api_dot_v1_dot_agent__service__pb2.PauseAgentRequest.SerializeToString,
+            kaged_dot_api_dot_v1_dot_agent__service__pb2.PauseAgentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeAgent(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kaged.api.v1.AgentService/ResumeAgent',
+            kaged_dot_api_dot_v1_dot_agent__service__pb2.ResumeAgentRequest.SerializeToString,
+            kaged_dot_api_dot_v1_dot_agent__service__pb2.ResumeAgentResponse.FromString,
             options,
             channel_credentials,
             insecure,

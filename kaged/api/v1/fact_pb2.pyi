@@ -18,7 +18,7 @@ OUTPUT_CHANNEL_STDOUT: OutputChannel
 OUTPUT_CHANNEL_STDERR: OutputChannel
 
 class Fact(_message.Message):
-    __slots__ = ("daemon_started", "daemon_stopped", "event_redacted", "daemon_request_noted", "daemon_reloaded", "daemon_stop_wanted", "agent_spawned", "agent_stop_wanted", "agent_restart_scheduled", "agent_signalled", "agent_ended", "agent_removed", "agent_resized", "agent_stopped", "run_wanted", "run_started", "run_executed", "run_ended", "run_read", "output_chunk", "output_truncated", "input_accepted", "signal", "approval_requested", "approval_answered", "approval_withdrawn", "supervisor")
+    __slots__ = ("daemon_started", "daemon_stopped", "event_redacted", "daemon_request_noted", "daemon_reloaded", "daemon_stop_wanted", "agent_spawned", "agent_stop_wanted", "agent_restart_scheduled", "agent_signalled", "agent_ended", "agent_removed", "agent_resized", "agent_stopped", "run_wanted", "run_started", "run_executed", "run_ended", "run_read", "output_chunk", "output_truncated", "input_accepted", "signal", "approval_requested", "approval_answered", "approval_withdrawn", "supervisor", "goal_judged", "goal_pause_wanted", "goal_paused", "goal_resumed")
     DAEMON_STARTED_FIELD_NUMBER: _ClassVar[int]
     DAEMON_STOPPED_FIELD_NUMBER: _ClassVar[int]
     EVENT_REDACTED_FIELD_NUMBER: _ClassVar[int]
@@ -46,6 +46,10 @@ class Fact(_message.Message):
     APPROVAL_ANSWERED_FIELD_NUMBER: _ClassVar[int]
     APPROVAL_WITHDRAWN_FIELD_NUMBER: _ClassVar[int]
     SUPERVISOR_FIELD_NUMBER: _ClassVar[int]
+    GOAL_JUDGED_FIELD_NUMBER: _ClassVar[int]
+    GOAL_PAUSE_WANTED_FIELD_NUMBER: _ClassVar[int]
+    GOAL_PAUSED_FIELD_NUMBER: _ClassVar[int]
+    GOAL_RESUMED_FIELD_NUMBER: _ClassVar[int]
     daemon_started: DaemonStarted
     daemon_stopped: DaemonStopped
     event_redacted: EventRedacted
@@ -73,7 +77,11 @@ class Fact(_message.Message):
     approval_answered: ApprovalAnswered
     approval_withdrawn: ApprovalWithdrawn
     supervisor: SupervisorFact
-    def __init__(self, daemon_started: _Optional[_Union[DaemonStarted, _Mapping]] = ..., daemon_stopped: _Optional[_Union[DaemonStopped, _Mapping]] = ..., event_redacted: _Optional[_Union[EventRedacted, _Mapping]] = ..., daemon_request_noted: _Optional[_Union[DaemonRequestNoted, _Mapping]] = ..., daemon_reloaded: _Optional[_Union[DaemonReloaded, _Mapping]] = ..., daemon_stop_wanted: _Optional[_Union[DaemonStopWanted, _Mapping]] = ..., agent_spawned: _Optional[_Union[AgentSpawned, _Mapping]] = ..., agent_stop_wanted: _Optional[_Union[AgentStopWanted, _Mapping]] = ..., agent_restart_scheduled: _Optional[_Union[AgentRestartScheduled, _Mapping]] = ..., agent_signalled: _Optional[_Union[AgentSignalled, _Mapping]] = ..., agent_ended: _Optional[_Union[AgentEnded, _Mapping]] = ..., agent_removed: _Optional[_Union[AgentRemoved, _Mapping]] = ..., agent_resized: _Optional[_Union[AgentResized, _Mapping]] = ..., agent_stopped: _Optional[_Union[AgentStopped, _Mapping]] = ..., run_wanted: _Optional[_Union[RunWanted, _Mapping]] = ..., run_started: _Optional[_Union[RunStarted, _Mapping]] = ..., run_executed: _Optional[_Union[RunExecuted, _Mapping]] = ..., run_ended: _Optional[_Union[RunEnded, _Mapping]] = ..., run_read: _Optional[_Union[RunRead, _Mapping]] = ..., output_chunk: _Optional[_Union[OutputChunk, _Mapping]] = ..., output_truncated: _Optional[_Union[OutputTruncated, _Mapping]] = ..., input_accepted: _Optional[_Union[InputAccepted, _Mapping]] = ..., signal: _Optional[_Union[SignalFact, _Mapping]] = ..., approval_requested: _Optional[_Union[ApprovalRequested, _Mapping]] = ..., approval_answered: _Optional[_Union[ApprovalAnswered, _Mapping]] = ..., approval_withdrawn: _Optional[_Union[ApprovalWithdrawn, _Mapping]] = ..., supervisor: _Optional[_Union[SupervisorFact, _Mapping]] = ...) -> None: ...
+    goal_judged: GoalJudged
+    goal_pause_wanted: GoalPauseWanted
+    goal_paused: GoalPaused
+    goal_resumed: GoalResumed
+    def __init__(self, daemon_started: _Optional[_Union[DaemonStarted, _Mapping]] = ..., daemon_stopped: _Optional[_Union[DaemonStopped, _Mapping]] = ..., event_redacted: _Optional[_Union[EventRedacted, _Mapping]] = ..., daemon_request_noted: _Optional[_Union[DaemonRequestNoted, _Mapping]] = ..., daemon_reloaded: _Optional[_Union[DaemonReloaded, _Mapping]] = ..., daemon_stop_wanted: _Optional[_Union[DaemonStopWanted, _Mapping]] = ..., agent_spawned: _Optional[_Union[AgentSpawned, _Mapping]] = ..., agent_stop_wanted: _Optional[_Union[AgentStopWanted, _Mapping]] = ..., agent_restart_scheduled: _Optional[_Union[AgentRestartScheduled, _Mapping]] = ..., agent_signalled: _Optional[_Union[AgentSignalled, _Mapping]] = ..., agent_ended: _Optional[_Union[AgentEnded, _Mapping]] = ..., agent_removed: _Optional[_Union[AgentRemoved, _Mapping]] = ..., agent_resized: _Optional[_Union[AgentResized, _Mapping]] = ..., agent_stopped: _Optional[_Union[AgentStopped, _Mapping]] = ..., run_wanted: _Optional[_Union[RunWanted, _Mapping]] = ..., run_started: _Optional[_Union[RunStarted, _Mapping]] = ..., run_executed: _Optional[_Union[RunExecuted, _Mapping]] = ..., run_ended: _Optional[_Union[RunEnded, _Mapping]] = ..., run_read: _Optional[_Union[RunRead, _Mapping]] = ..., output_chunk: _Optional[_Union[OutputChunk, _Mapping]] = ..., output_truncated: _Optional[_Union[OutputTruncated, _Mapping]] = ..., input_accepted: _Optional[_Union[InputAccepted, _Mapping]] = ..., signal: _Optional[_Union[SignalFact, _Mapping]] = ..., approval_requested: _Optional[_Union[ApprovalRequested, _Mapping]] = ..., approval_answered: _Optional[_Union[ApprovalAnswered, _Mapping]] = ..., approval_withdrawn: _Optional[_Union[ApprovalWithdrawn, _Mapping]] = ..., supervisor: _Optional[_Union[SupervisorFact, _Mapping]] = ..., goal_judged: _Optional[_Union[GoalJudged, _Mapping]] = ..., goal_pause_wanted: _Optional[_Union[GoalPauseWanted, _Mapping]] = ..., goal_paused: _Optional[_Union[GoalPaused, _Mapping]] = ..., goal_resumed: _Optional[_Union[GoalResumed, _Mapping]] = ...) -> None: ...
 
 class DaemonStarted(_message.Message):
     __slots__ = ("version", "pid", "boot_id", "adopted", "settled", "after_clean_stop")
@@ -378,7 +386,7 @@ class InputAccepted(_message.Message):
     def __init__(self, run: _Optional[str] = ..., offset: _Optional[int] = ..., length: _Optional[int] = ..., eof: bool = ...) -> None: ...
 
 class SignalFact(_message.Message):
-    __slots__ = ("run", "turn", "call", "outcome", "input_tokens", "output_tokens", "cost_microusd", "native_session", "resets_us", "parent")
+    __slots__ = ("run", "turn", "call", "outcome", "input_tokens", "output_tokens", "cost_microusd", "native_session", "resets_us", "parent", "plan_done", "plan_items")
     RUN_FIELD_NUMBER: _ClassVar[int]
     TURN_FIELD_NUMBER: _ClassVar[int]
     CALL_FIELD_NUMBER: _ClassVar[int]
@@ -389,6 +397,8 @@ class SignalFact(_message.Message):
     NATIVE_SESSION_FIELD_NUMBER: _ClassVar[int]
     RESETS_US_FIELD_NUMBER: _ClassVar[int]
     PARENT_FIELD_NUMBER: _ClassVar[int]
+    PLAN_DONE_FIELD_NUMBER: _ClassVar[int]
+    PLAN_ITEMS_FIELD_NUMBER: _ClassVar[int]
     run: str
     turn: int
     call: str
@@ -399,7 +409,9 @@ class SignalFact(_message.Message):
     native_session: str
     resets_us: int
     parent: str
-    def __init__(self, run: _Optional[str] = ..., turn: _Optional[int] = ..., call: _Optional[str] = ..., outcome: _Optional[str] = ..., input_tokens: _Optional[int] = ..., output_tokens: _Optional[int] = ..., cost_microusd: _Optional[int] = ..., native_session: _Optional[str] = ..., resets_us: _Optional[int] = ..., parent: _Optional[str] = ...) -> None: ...
+    plan_done: int
+    plan_items: int
+    def __init__(self, run: _Optional[str] = ..., turn: _Optional[int] = ..., call: _Optional[str] = ..., outcome: _Optional[str] = ..., input_tokens: _Optional[int] = ..., output_tokens: _Optional[int] = ..., cost_microusd: _Optional[int] = ..., native_session: _Optional[str] = ..., resets_us: _Optional[int] = ..., parent: _Optional[str] = ..., plan_done: _Optional[int] = ..., plan_items: _Optional[int] = ...) -> None: ...
 
 class ApprovalRequested(_message.Message):
     __slots__ = ("approval", "run", "key", "kind", "deadline_us")
@@ -444,3 +456,69 @@ class SupervisorFact(_message.Message):
     at_us: int
     data_json: str
     def __init__(self, tree: _Optional[str] = ..., path: _Optional[str] = ..., at_us: _Optional[int] = ..., data_json: _Optional[str] = ...) -> None: ...
+
+class GoalJudged(_message.Message):
+    __slots__ = ("iteration", "verdict", "why", "checks", "turn_failed", "said", "files", "ended_us", "files_changed", "lines_added", "lines_removed")
+    ITERATION_FIELD_NUMBER: _ClassVar[int]
+    VERDICT_FIELD_NUMBER: _ClassVar[int]
+    WHY_FIELD_NUMBER: _ClassVar[int]
+    CHECKS_FIELD_NUMBER: _ClassVar[int]
+    TURN_FAILED_FIELD_NUMBER: _ClassVar[int]
+    SAID_FIELD_NUMBER: _ClassVar[int]
+    FILES_FIELD_NUMBER: _ClassVar[int]
+    ENDED_US_FIELD_NUMBER: _ClassVar[int]
+    FILES_CHANGED_FIELD_NUMBER: _ClassVar[int]
+    LINES_ADDED_FIELD_NUMBER: _ClassVar[int]
+    LINES_REMOVED_FIELD_NUMBER: _ClassVar[int]
+    iteration: int
+    verdict: str
+    why: str
+    checks: _containers.RepeatedCompositeFieldContainer[CheckResult]
+    turn_failed: bool
+    said: str
+    files: str
+    ended_us: int
+    files_changed: int
+    lines_added: int
+    lines_removed: int
+    def __init__(self, iteration: _Optional[int] = ..., verdict: _Optional[str] = ..., why: _Optional[str] = ..., checks: _Optional[_Iterable[_Union[CheckResult, _Mapping]]] = ..., turn_failed: bool = ..., said: _Optional[str] = ..., files: _Optional[str] = ..., ended_us: _Optional[int] = ..., files_changed: _Optional[int] = ..., lines_added: _Optional[int] = ..., lines_removed: _Optional[int] = ...) -> None: ...
+
+class CheckResult(_message.Message):
+    __slots__ = ("passed", "exit_code", "took_us", "timed_out")
+    PASSED_FIELD_NUMBER: _ClassVar[int]
+    EXIT_CODE_FIELD_NUMBER: _ClassVar[int]
+    TOOK_US_FIELD_NUMBER: _ClassVar[int]
+    TIMED_OUT_FIELD_NUMBER: _ClassVar[int]
+    passed: bool
+    exit_code: int
+    took_us: int
+    timed_out: bool
+    def __init__(self, passed: bool = ..., exit_code: _Optional[int] = ..., took_us: _Optional[int] = ..., timed_out: bool = ...) -> None: ...
+
+class GoalPauseWanted(_message.Message):
+    __slots__ = ("now",)
+    NOW_FIELD_NUMBER: _ClassVar[int]
+    now: bool
+    def __init__(self, now: bool = ...) -> None: ...
+
+class GoalPaused(_message.Message):
+    __slots__ = ("cause", "limit", "until_us")
+    CAUSE_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_US_FIELD_NUMBER: _ClassVar[int]
+    cause: str
+    limit: str
+    until_us: int
+    def __init__(self, cause: _Optional[str] = ..., limit: _Optional[str] = ..., until_us: _Optional[int] = ...) -> None: ...
+
+class GoalResumed(_message.Message):
+    __slots__ = ("add_iterations", "add_tokens", "add_cost_microusd", "add_time_us")
+    ADD_ITERATIONS_FIELD_NUMBER: _ClassVar[int]
+    ADD_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    ADD_COST_MICROUSD_FIELD_NUMBER: _ClassVar[int]
+    ADD_TIME_US_FIELD_NUMBER: _ClassVar[int]
+    add_iterations: int
+    add_tokens: int
+    add_cost_microusd: int
+    add_time_us: int
+    def __init__(self, add_iterations: _Optional[int] = ..., add_tokens: _Optional[int] = ..., add_cost_microusd: _Optional[int] = ..., add_time_us: _Optional[int] = ...) -> None: ...

@@ -22,9 +22,10 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from kaged.api.v1 import goal_pb2 as kaged_dot_api_dot_v1_dot_goal__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17kaged/api/v1/spec.proto\x12\x0ckaged.api.v1\"\xf1\x05\n\tAgentSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x61pter\x18\x02 \x01(\t\x12\x0f\n\x07\x63ommand\x18\x03 \x03(\t\x12\x19\n\x11working_directory\x18\x04 \x01(\t\x12=\n\x0b\x65nvironment\x18\x05 \x03(\x0b\x32(.kaged.api.v1.AgentSpec.EnvironmentEntry\x12J\n\x12secret_environment\x18\x06 \x03(\x0b\x32..kaged.api.v1.AgentSpec.SecretEnvironmentEntry\x12\x33\n\x06labels\x18\x07 \x03(\x0b\x32#.kaged.api.v1.AgentSpec.LabelsEntry\x12$\n\x06limits\x18\x08 \x01(\x0b\x32\x14.kaged.api.v1.Limits\x12,\n\x07restart\x18\t \x01(\x0b\x32\x1b.kaged.api.v1.RestartPolicy\x12&\n\x04stop\x18\n \x01(\x0b\x32\x18.kaged.api.v1.StopPolicy\x12\x1a\n\x12success_exit_codes\x18\x0b \x03(\r\x12&\n\x05stdin\x18\x0c \x01(\x0e\x32\x17.kaged.api.v1.StdinMode\x12*\n\x07\x63\x61pture\x18\r \x01(\x0e\x32\x19.kaged.api.v1.CaptureMode\x12\x14\n\x0cmerge_stderr\x18\x0e \x01(\x08\x12,\n\x08terminal\x18\x0f \x01(\x0b\x32\x1a.kaged.api.v1.TerminalSize\x12\x0c\n\x04goal\x18\x10 \x01(\t\x1a\x32\n\x10\x45nvironmentEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x38\n\x16SecretEnvironmentEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xb8\x01\n\tAgentText\x12\x0f\n\x07\x63ommand\x18\x01 \x03(\t\x12\x19\n\x11working_directory\x18\x02 \x01(\t\x12=\n\x0b\x65nvironment\x18\x03 \x03(\x0b\x32(.kaged.api.v1.AgentText.EnvironmentEntry\x12\x0c\n\x04goal\x18\x04 \x01(\t\x1a\x32\n\x10\x45nvironmentEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x92\x01\n\x06Limits\x12\x13\n\x0bwall_time_s\x18\x01 \x01(\x01\x12\x0e\n\x06idle_s\x18\x02 \x01(\x01\x12\x14\n\x0coutput_bytes\x18\x03 \x01(\x04\x12\x14\n\x0cmemory_bytes\x18\x04 \x01(\x04\x12\x0c\n\x04\x63pus\x18\x05 \x01(\x01\x12\x11\n\tprocesses\x18\x06 \x01(\r\x12\x16\n\x0eunsupervised_s\x18\x07 \x01(\x01\"\xbd\x01\n\rRestartPolicy\x12\'\n\x04type\x18\x01 \x01(\x0e\x32\x19.kaged.api.v1.RestartType\x12\x11\n\tintensity\x18\x02 \x01(\r\x12\x10\n\x08period_s\x18\x03 \x01(\x01\x12\x19\n\x11\x62\x61\x63koff_initial_s\x18\x04 \x01(\x01\x12\x15\n\rbackoff_max_s\x18\x05 \x01(\x01\x12\x17\n\x0fhealthy_after_s\x18\x06 \x01(\x01\x12\x13\n\x0b\x62\x61\x63koff_off\x18\x07 \x01(\x08\">\n\nStopPolicy\x12\x0e\n\x06signal\x18\x01 \x01(\t\x12\x14\n\x07grace_s\x18\x02 \x01(\x01H\x00\x88\x01\x01\x42\n\n\x08_grace_s\"-\n\x0cTerminalSize\x12\x0c\n\x04rows\x18\x01 \x01(\r\x12\x0f\n\x07\x63olumns\x18\x02 \x01(\r\";\n\nSignalText\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x11\n\tdata_json\x18\x02 \x01(\t\x12\x0c\n\x04tool\x18\x03 \x01(\t\"K\n\x0cQuestionText\x12\r\n\x05title\x18\x01 \x01(\t\x12\x0c\n\x04tool\x18\x02 \x01(\t\x12\x11\n\tdata_json\x18\x03 \x01(\t\x12\x0b\n\x03why\x18\x04 \x01(\t*\x7f\n\x0bRestartType\x12\x1c\n\x18RESTART_TYPE_UNSPECIFIED\x10\x00\x12\x1a\n\x16RESTART_TYPE_PERMANENT\x10\x01\x12\x1a\n\x16RESTART_TYPE_TRANSIENT\x10\x02\x12\x1a\n\x16RESTART_TYPE_TEMPORARY\x10\x03*Q\n\tStdinMode\x12\x1a\n\x16STDIN_MODE_UNSPECIFIED\x10\x00\x12\x13\n\x0fSTDIN_MODE_NULL\x10\x01\x12\x13\n\x0fSTDIN_MODE_PIPE\x10\x02*t\n\x0b\x43\x61ptureMode\x12\x1c\n\x18\x43\x41PTURE_MODE_UNSPECIFIED\x10\x00\x12\x15\n\x11\x43\x41PTURE_MODE_PIPE\x10\x01\x12\x15\n\x11\x43\x41PTURE_MODE_FILE\x10\x02\x12\x19\n\x15\x43\x41PTURE_MODE_TERMINAL\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17kaged/api/v1/spec.proto\x12\x0ckaged.api.v1\x1a\x17kaged/api/v1/goal.proto\"\x9b\x07\n\tAgentSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x61pter\x18\x02 \x01(\t\x12\x0f\n\x07\x63ommand\x18\x03 \x03(\t\x12\x19\n\x11working_directory\x18\x04 \x01(\t\x12=\n\x0b\x65nvironment\x18\x05 \x03(\x0b\x32(.kaged.api.v1.AgentSpec.EnvironmentEntry\x12J\n\x12secret_environment\x18\x06 \x03(\x0b\x32..kaged.api.v1.AgentSpec.SecretEnvironmentEntry\x12\x33\n\x06labels\x18\x07 \x03(\x0b\x32#.kaged.api.v1.AgentSpec.LabelsEntry\x12$\n\x06limits\x18\x08 \x01(\x0b\x32\x14.kaged.api.v1.Limits\x12,\n\x07restart\x18\t \x01(\x0b\x32\x1b.kaged.api.v1.RestartPolicy\x12&\n\x04stop\x18\n \x01(\x0b\x32\x18.kaged.api.v1.StopPolicy\x12\x1a\n\x12success_exit_codes\x18\x0b \x03(\r\x12&\n\x05stdin\x18\x0c \x01(\x0e\x32\x17.kaged.api.v1.StdinMode\x12*\n\x07\x63\x61pture\x18\r \x01(\x0e\x32\x19.kaged.api.v1.CaptureMode\x12\x14\n\x0cmerge_stderr\x18\x0e \x01(\x08\x12,\n\x08terminal\x18\x0f \x01(\x0b\x32\x1a.kaged.api.v1.TerminalSize\x12\x0c\n\x04goal\x18\x10 \x01(\t\x12$\n\x04loop\x18\x11 \x01(\x0b\x32\x16.kaged.api.v1.GoalLoop\x12\x11\n\tnamespace\x18\x12 \x01(\t\x12\x10\n\x08priority\x18\x13 \x01(\x05\x12\r\n\x05\x61\x66ter\x18\x14 \x03(\t\x12*\n\tworkspace\x18\x15 \x01(\x0b\x32\x17.kaged.api.v1.Workspace\x12\"\n\x05guard\x18\x16 \x01(\x0b\x32\x13.kaged.api.v1.Guard\x1a\x32\n\x10\x45nvironmentEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x38\n\x16SecretEnvironmentEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x96\x01\n\tWorkspace\x12)\n\x04kind\x18\x01 \x01(\x0e\x32\x1b.kaged.api.v1.WorkspaceKind\x12\x12\n\nrepository\x18\x02 \x01(\t\x12\x0c\n\x04\x62\x61se\x18\x03 \x01(\t\x12\x0e\n\x06\x62ranch\x18\x04 \x01(\t\x12\r\n\x05setup\x18\x05 \x01(\t\x12\x0f\n\x07\x63leanup\x18\x06 \x01(\t\x12\x0c\n\x04\x63opy\x18\x07 \x03(\t\"\x81\x01\n\x05Guard\x12\x0f\n\x07\x61pprove\x18\x01 \x01(\t\x12&\n\x05rules\x18\x02 \x03(\x0b\x32\x17.kaged.api.v1.GuardRule\x12\x17\n\x0fprotected_paths\x18\x03 \x03(\t\x12\r\n\x05hosts\x18\x04 \x03(\t\x12\x17\n\x0f\x61nswer_within_s\x18\x05 \x01(\x01\"]\n\tGuardRule\x12\x0f\n\x07verdict\x18\x01 \x01(\t\x12\x0c\n\x04tool\x18\x02 \x01(\t\x12\x0c\n\x04path\x18\x03 \x01(\t\x12\x0f\n\x07\x63ommand\x18\x04 \x01(\t\x12\x12\n\nexpires_us\x18\x05 \x01(\x04\"\xae\x02\n\tAgentText\x12\x0f\n\x07\x63ommand\x18\x01 \x03(\t\x12\x19\n\x11working_directory\x18\x02 \x01(\t\x12=\n\x0b\x65nvironment\x18\x03 \x03(\x0b\x32(.kaged.api.v1.AgentText.EnvironmentEntry\x12\x0c\n\x04goal\x18\x04 \x01(\t\x12$\n\x04loop\x18\x05 \x01(\x0b\x32\x16.kaged.api.v1.GoalLoop\x12*\n\tworkspace\x18\x06 \x01(\x0b\x32\x17.kaged.api.v1.Workspace\x12\"\n\x05guard\x18\x07 \x01(\x0b\x32\x13.kaged.api.v1.Guard\x1a\x32\n\x10\x45nvironmentEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xd2\x01\n\x06Limits\x12\x13\n\x0bwall_time_s\x18\x01 \x01(\x01\x12\x0e\n\x06idle_s\x18\x02 \x01(\x01\x12\x14\n\x0coutput_bytes\x18\x03 \x01(\x04\x12\x14\n\x0cmemory_bytes\x18\x04 \x01(\x04\x12\x0c\n\x04\x63pus\x18\x05 \x01(\x01\x12\x11\n\tprocesses\x18\x06 \x01(\r\x12\x16\n\x0eunsupervised_s\x18\x07 \x01(\x01\x12\x13\n\x0bspool_bytes\x18\x08 \x01(\x04\x12)\n\x07on_full\x18\t \x01(\x0e\x32\x18.kaged.api.v1.FullPolicy\"\xbd\x01\n\rRestartPolicy\x12\'\n\x04type\x18\x01 \x01(\x0e\x32\x19.kaged.api.v1.RestartType\x12\x11\n\tintensity\x18\x02 \x01(\r\x12\x10\n\x08period_s\x18\x03 \x01(\x01\x12\x19\n\x11\x62\x61\x63koff_initial_s\x18\x04 \x01(\x01\x12\x15\n\rbackoff_max_s\x18\x05 \x01(\x01\x12\x17\n\x0fhealthy_after_s\x18\x06 \x01(\x01\x12\x13\n\x0b\x62\x61\x63koff_off\x18\x07 \x01(\x08\">\n\nStopPolicy\x12\x0e\n\x06signal\x18\x01 \x01(\t\x12\x14\n\x07grace_s\x18\x02 \x01(\x01H\x00\x88\x01\x01\x42\n\n\x08_grace_s\"-\n\x0cTerminalSize\x12\x0c\n\x04rows\x18\x01 \x01(\r\x12\x0f\n\x07\x63olumns\x18\x02 \x01(\r\";\n\nSignalText\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x11\n\tdata_json\x18\x02 \x01(\t\x12\x0c\n\x04tool\x18\x03 \x01(\t\"K\n\x0cQuestionText\x12\r\n\x05title\x18\x01 \x01(\t\x12\x0c\n\x04tool\x18\x02 \x01(\t\x12\x11\n\tdata_json\x18\x03 \x01(\t\x12\x0b\n\x03why\x18\x04 \x01(\t*~\n\rWorkspaceKind\x12\x1e\n\x1aWORKSPACE_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13WORKSPACE_KIND_HERE\x10\x01\x12\x1b\n\x17WORKSPACE_KIND_WORKTREE\x10\x02\x12\x17\n\x13WORKSPACE_KIND_COPY\x10\x03*s\n\nFullPolicy\x12\x1b\n\x17\x46ULL_POLICY_UNSPECIFIED\x10\x00\x12\x15\n\x11\x46ULL_POLICY_PAUSE\x10\x01\x12\x14\n\x10\x46ULL_POLICY_STOP\x10\x02\x12\x1b\n\x17\x46ULL_POLICY_DROP_OLDEST\x10\x03*\x7f\n\x0bRestartType\x12\x1c\n\x18RESTART_TYPE_UNSPECIFIED\x10\x00\x12\x1a\n\x16RESTART_TYPE_PERMANENT\x10\x01\x12\x1a\n\x16RESTART_TYPE_TRANSIENT\x10\x02\x12\x1a\n\x16RESTART_TYPE_TEMPORARY\x10\x03*Q\n\tStdinMode\x12\x1a\n\x16STDIN_MODE_UNSPECIFIED\x10\x00\x12\x13\n\x0fSTDIN_MODE_NULL\x10\x01\x12\x13\n\x0fSTDIN_MODE_PIPE\x10\x02*t\n\x0b\x43\x61ptureMode\x12\x1c\n\x18\x43\x41PTURE_MODE_UNSPECIFIED\x10\x00\x12\x15\n\x11\x43\x41PTURE_MODE_PIPE\x10\x01\x12\x15\n\x11\x43\x41PTURE_MODE_FILE\x10\x02\x12\x19\n\x15\x43\x41PTURE_MODE_TERMINAL\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,34 +40,44 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_AGENTSPEC_LABELSENTRY']._serialized_options = b'8\001'
   _globals['_AGENTTEXT_ENVIRONMENTENTRY']._loaded_options = None
   _globals['_AGENTTEXT_ENVIRONMENTENTRY']._serialized_options = b'8\001'
-  _globals['_RESTARTTYPE']._serialized_start=1574
-  _globals['_RESTARTTYPE']._serialized_end=1701
-  _globals['_STDINMODE']._serialized_start=1703
-  _globals['_STDINMODE']._serialized_end=1784
-  _globals['_CAPTUREMODE']._serialized_start=1786
-  _globals['_CAPTUREMODE']._serialized_end=1902
-  _globals['_AGENTSPEC']._serialized_start=42
-  _globals['_AGENTSPEC']._serialized_end=795
-  _globals['_AGENTSPEC_ENVIRONMENTENTRY']._serialized_start=640
-  _globals['_AGENTSPEC_ENVIRONMENTENTRY']._serialized_end=690
-  _globals['_AGENTSPEC_SECRETENVIRONMENTENTRY']._serialized_start=692
-  _globals['_AGENTSPEC_SECRETENVIRONMENTENTRY']._serialized_end=748
-  _globals['_AGENTSPEC_LABELSENTRY']._serialized_start=750
-  _globals['_AGENTSPEC_LABELSENTRY']._serialized_end=795
-  _globals['_AGENTTEXT']._serialized_start=798
-  _globals['_AGENTTEXT']._serialized_end=982
-  _globals['_AGENTTEXT_ENVIRONMENTENTRY']._serialized_start=640
-  _globals['_AGENTTEXT_ENVIRONMENTENTRY']._serialized_end=690
-  _globals['_LIMITS']._serialized_start=985
-  _globals['_LIMITS']._serialized_end=1131
-  _globals['_RESTARTPOLICY']._serialized_start=1134
-  _globals['_RESTARTPOLICY']._serialized_end=1323
-  _globals['_STOPPOLICY']._serialized_start=1325
-  _globals['_STOPPOLICY']._serialized_end=1387
-  _globals['_TERMINALSIZE']._serialized_start=1389
-  _globals['_TERMINALSIZE']._serialized_end=1434
-  _globals['_SIGNALTEXT']._serialized_start=1436
-  _globals['_SIGNALTEXT']._serialized_end=1495
-  _globals['_QUESTIONTEXT']._serialized_start=1497
-  _globals['_QUESTIONTEXT']._serialized_end=1572
+  _globals['_WORKSPACEKIND']._serialized_start=2331
+  _globals['_WORKSPACEKIND']._serialized_end=2457
+  _globals['_FULLPOLICY']._serialized_start=2459
+  _globals['_FULLPOLICY']._serialized_end=2574
+  _globals['_RESTARTTYPE']._serialized_start=2576
+  _globals['_RESTARTTYPE']._serialized_end=2703
+  _globals['_STDINMODE']._serialized_start=2705
+  _globals['_STDINMODE']._serialized_end=2786
+  _globals['_CAPTUREMODE']._serialized_start=2788
+  _globals['_CAPTUREMODE']._serialized_end=2904
+  _globals['_AGENTSPEC']._serialized_start=67
+  _globals['_AGENTSPEC']._serialized_end=990
+  _globals['_AGENTSPEC_ENVIRONMENTENTRY']._serialized_start=835
+  _globals['_AGENTSPEC_ENVIRONMENTENTRY']._serialized_end=885
+  _globals['_AGENTSPEC_SECRETENVIRONMENTENTRY']._serialized_start=887
+  _globals['_AGENTSPEC_SECRETENVIRONMENTENTRY']._serialized_end=943
+  _globals['_AGENTSPEC_LABELSENTRY']._serialized_start=945
+  _globals['_AGENTSPEC_LABELSENTRY']._serialized_end=990
+  _globals['_WORKSPACE']._serialized_start=993
+  _globals['_WORKSPACE']._serialized_end=1143
+  _globals['_GUARD']._serialized_start=1146
+  _globals['_GUARD']._serialized_end=1275
+  _globals['_GUARDRULE']._serialized_start=1277
+  _globals['_GUARDRULE']._serialized_end=1370
+  _globals['_AGENTTEXT']._serialized_start=1373
+  _globals['_AGENTTEXT']._serialized_end=1675
+  _globals['_AGENTTEXT_ENVIRONMENTENTRY']._serialized_start=835
+  _globals['_AGENTTEXT_ENVIRONMENTENTRY']._serialized_end=885
+  _globals['_LIMITS']._serialized_start=1678
+  _globals['_LIMITS']._serialized_end=1888
+  _globals['_RESTARTPOLICY']._serialized_start=1891
+  _globals['_RESTARTPOLICY']._serialized_end=2080
+  _globals['_STOPPOLICY']._serialized_start=2082
+  _globals['_STOPPOLICY']._serialized_end=2144
+  _globals['_TERMINALSIZE']._serialized_start=2146
+  _globals['_TERMINALSIZE']._serialized_end=2191
+  _globals['_SIGNALTEXT']._serialized_start=2193
+  _globals['_SIGNALTEXT']._serialized_end=2252
+  _globals['_QUESTIONTEXT']._serialized_start=2254
+  _globals['_QUESTIONTEXT']._serialized_end=2329
 # @@protoc_insertion_point(module_scope)

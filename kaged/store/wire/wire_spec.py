@@ -4,6 +4,7 @@ import signal
 from typing import Final
 
 from kaged.api.v1 import spec_pb2
+from kaged.domain.place_spec import Guard, Workspace
 from kaged.domain.quantities import format_signal
 from kaged.domain.restart import Backoff
 from kaged.domain.spec import (
@@ -11,12 +12,14 @@ from kaged.domain.spec import (
     AgentSpec,
     Capture,
     Limits,
+    OnFull,
     RestartPolicy,
     RestartType,
     Stdin,
     StopPolicy,
     Terminal,
 )
+from kaged.store.wire import wire_goal
 
 RESTART_TYPES: Final[dict[RestartType, spec_pb2.RestartType]] = {
     "permanent": spec_pb2.RESTART_TYPE_PERMANENT,
@@ -32,6 +35,12 @@ CAPTURE_MODES: Final[dict[Capture, spec_pb2.CaptureMode]] = {
     "file": spec_pb2.CAPTURE_MODE_FILE,
     "pty": spec_pb2.CAPTURE_MODE_TERMINAL,
 }
+FULL_POLICIES: Final[dict[OnFull, spec_pb2.FullPolicy]] = {
+    "pause": spec_pb2.FULL_POLICY_PAUSE,
+    "stop": spec_pb2.FULL_POLICY_STOP,
+    "drop_oldest": spec_pb2.FULL_POLICY_DROP_OLDEST,
+}
+_FULL_WORDS: Final = {number: word for word, number in FULL_POLICIES.items()}
 _RESTART_WORDS: Final = {number: word for word, number in RESTART_TYPES.items()}
 _STDIN_WORDS: Final = {number: word for word, number in STDIN_MODES.items()}
 _CAPTURE_WORDS: Final = {number: word for word, number in CAPTURE_MODES.items()}
@@ -43,7 +52,7 @@ def restart_word(number: spec_pb2.RestartType, default: RestartType) -> RestartT
 
 
 def to_wire(spec: AgentSpec, *, text: bool = True) -> spec_pb2.AgentSpec:
-    """A spec as a message; without `text` its command, folder, environment and goal are left out."""
+    """A spec as a message; without `text` what is in `text_of` is left out."""
     limits, restart, stop = spec.limits, spec.restart, spec.stop
     message = spec_pb2.AgentSpec(
         name=spec.name,
@@ -58,6 +67,8 @@ def to_wire(spec: AgentSpec, *, text: bool = True) -> spec_pb2.AgentSpec:
             cpus=limits.cpus,
             processes=limits.processes,
             unsupervised_s=limits.unsupervised_s,
+            spool_bytes=limits.spool_bytes,
+            on_full=FULL_POLICIES[limits.on_full],
         ),
         restart=restart_to_wire(restart),
         stop=spec_pb2.StopPolicy(signal=format_signal(stop.signal).removeprefix("SIG"), grace_s=stop.grace_s),
@@ -65,7 +76,12 @@ def to_wire(spec: AgentSpec, *, text: bool = True) -> spec_pb2.AgentSpec:
         stdin=STDIN_MODES[spec.stdin],
         capture=CAPTURE_MODES[spec.capture],
         merge_stderr=spec.merge_stderr,
+        namespace=spec.namespace,
+        priority=spec.priority,
+        after=spec.after,
     )
+    if spec.loop is not None:
+        message.loop.CopyFrom(wire_goal.loop_to_wire(spec.loop, text=text))
     if spec.terminal is not None:
         message.terminal.rows = spec.terminal.rows
         message.terminal.columns = spec.terminal.columns
@@ -74,6 +90,10 @@ def to_wire(spec: AgentSpec, *, text: bool = True) -> spec_pb2.AgentSpec:
         message.working_directory = spec.working_directory
         message.environment.update(spec.environment)
         message.goal = spec.goal
+        if spec.workspace != Workspace():
+            message.workspace.CopyFrom(wire_goal.workspace_to_wire(spec.workspace))
+        if spec.guard != Guard():
+            message.guard.CopyFrom(wire_goal.guard_to_wire(spec.guard))
     return message
 
 
@@ -97,6 +117,7 @@ def from_wire(
     """A spec from a message; defaults are filled in. `text` overrides the message's textual half."""
     limits, stop = message.limits, message.stop
     words = text if text is not None else message
+    loop = words.loop if words.HasField("loop") else message.loop if message.HasField("loop") else None
     return AgentSpec(
         name=message.name,
         adapter=message.adapter or "command",
@@ -113,6 +134,8 @@ def from_wire(
             cpus=limits.cpus,
             processes=limits.processes,
             unsupervised_s=limits.unsupervised_s,
+            spool_bytes=limits.spool_bytes,
+            on_full=_FULL_WORDS.get(limits.on_full, "pause"),
         ),
         restart=restart_from_wire(message.restart),
         stop=StopPolicy(
@@ -125,6 +148,12 @@ def from_wire(
         merge_stderr=message.merge_stderr,
         terminal=_terminal(message),
         goal=words.goal,
+        loop=wire_goal.loop_from_wire(loop) if loop is not None else None,
+        namespace=message.namespace or "default",
+        priority=message.priority,
+        after=tuple(message.after),
+        workspace=wire_goal.workspace_from_wire(words.workspace),
+        guard=wire_goal.guard_from_wire(words.guard),
     )
 
 
@@ -171,4 +200,7 @@ def text_of(spec: AgentSpec) -> spec_pb2.AgentText:
         working_directory=spec.working_directory,
         environment=spec.environment,
         goal=spec.goal,
+        loop=wire_goal.loop_to_wire(spec.loop) if spec.loop is not None else None,
+        workspace=wire_goal.workspace_to_wire(spec.workspace) if spec.workspace != Workspace() else None,
+        guard=wire_goal.guard_to_wire(spec.guard) if spec.guard != Guard() else None,
     )
