@@ -126,9 +126,7 @@ class Lines:
             case "run.wanted":
                 self.ended = False
             case "run.ended":
-                for (run, _), over in self.splitters.items():
-                    if run == event.meta.run:
-                        yield from over.finish()
+                yield from self._finish(event.meta.run)
             case kind if kind in ENDS:
                 self.ended = True
             case _:
@@ -152,8 +150,13 @@ class Lines:
 
     def finish(self) -> Iterator[pb.LogLine]:
         """What no line end follows, of all streams."""
-        for each in self.splitters.values():
-            yield from each.finish()
+        for run in dict.fromkeys(run for run, _ in self.splitters):
+            yield from self._finish(run)
+
+    def _finish(self, run: str) -> Iterator[pb.LogLine]:
+        """Always in the same order, or one who comes again in between would leave out the wrong line."""
+        for key in sorted(key for key in self.splitters if key[0] == run):
+            yield from self.splitters[key].finish()
 
 
 def opening(

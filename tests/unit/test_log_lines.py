@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kaged.api.v1 import agent_service_pb2 as pb
@@ -106,6 +106,12 @@ requests = st.builds(
     breaks=st.lists(st.integers(0, 20), max_size=4),
 )
 @settings(max_examples=examples(400), deadline=None)
+@example(
+    told=[("write", 2, b"a"), ("write", 1, b"a" * MAX_LINE), ("write", 1, b"a"), ("again", 0, b"")],
+    request=pb.StreamLogsRequest(),
+    sizes=[],
+    breaks=[1],
+)
 def test_a_reader_that_comes_again_with_its_place_misses_no_line_and_gets_none_twice(
     told: list[tuple[str, int, bytes]], request: pb.StreamLogsRequest, sizes: list[int], breaks: list[int]
 ) -> None:
