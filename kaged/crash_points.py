@@ -28,7 +28,7 @@ class Point(enum.Enum):
     RUN_WANTED = "run.wanted"  # durable; nothing was made
     RUN_FOLDER_MADE = "run.folder_made"  # spec and empty inputs are there, no shim
     RUN_SHIM_SPAWNED = "run.shim_spawned"  # it may or may not get as far as its lock
-    RUN_TOKEN_GIVEN = "run.token_given"
+    RUN_EQUIPPED = "run.equipped"  # it has its token, and perhaps its shim
     RUN_META_SEEN = "run.meta_seen"  # the shim stands at its gate; run.started is not written
     RUN_STARTED = "run.started"  # durable; the gate is shut, so the agent will not run
     RUN_GATE_OPENED = "run.gate_opened"  # the agent runs from here on, whoever dies
@@ -63,7 +63,9 @@ class Point(enum.Enum):
 
     # questions
     APPROVAL_ASKED = "approval.asked"  # durable; its deadline is not armed
-    APPROVAL_ANSWERED = "approval.answered"  # durable, and the words for the agent with it; not in the folder
+    APPROVAL_ANSWERED = (
+        "approval.answered"  # or withdrawn: durable, and the words for the agent with it; not in the folder
+    )
 
     # trees
     TREE_FACT = "tree.fact"  # durable; what it asks for is not done

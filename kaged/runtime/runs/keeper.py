@@ -145,7 +145,7 @@ class Keeper:
         try:
             self._launched = self._host.executor.launch(self.run, spec)
             self._host.equip(self.run)
-            passed(Point.RUN_TOKEN_GIVEN)
+            passed(Point.RUN_EQUIPPED)
             meta = self._launched.wait_ready(_READY_S)
         except Unavailable:
             if self._launched is not None:
