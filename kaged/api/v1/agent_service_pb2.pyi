@@ -130,7 +130,7 @@ class Outcome(_message.Message):
     def __init__(self, reason: _Optional[str] = ..., detail: _Optional[str] = ..., exit_code: _Optional[int] = ..., signal: _Optional[int] = ..., limit: _Optional[str] = ...) -> None: ...
 
 class Run(_message.Message):
-    __slots__ = ("id", "attempt", "phase", "pid", "start_time", "end_time", "end_kind", "exit_code", "signal", "stdout_bytes", "stderr_bytes", "survivors", "cpu_s", "max_rss_bytes", "held_by", "dropped_bytes", "set_aside")
+    __slots__ = ("id", "attempt", "phase", "pid", "start_time", "end_time", "end_kind", "exit_code", "signal", "stdout_bytes", "stderr_bytes", "survivors", "cpu_s", "max_rss_bytes", "held_by", "set_aside")
     ID_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     PHASE_FIELD_NUMBER: _ClassVar[int]
@@ -146,7 +146,6 @@ class Run(_message.Message):
     CPU_S_FIELD_NUMBER: _ClassVar[int]
     MAX_RSS_BYTES_FIELD_NUMBER: _ClassVar[int]
     HELD_BY_FIELD_NUMBER: _ClassVar[int]
-    DROPPED_BYTES_FIELD_NUMBER: _ClassVar[int]
     SET_ASIDE_FIELD_NUMBER: _ClassVar[int]
     id: str
     attempt: int
@@ -163,9 +162,8 @@ class Run(_message.Message):
     cpu_s: float
     max_rss_bytes: int
     held_by: str
-    dropped_bytes: int
     set_aside: bool
-    def __init__(self, id: _Optional[str] = ..., attempt: _Optional[int] = ..., phase: _Optional[str] = ..., pid: _Optional[int] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_kind: _Optional[str] = ..., exit_code: _Optional[int] = ..., signal: _Optional[int] = ..., stdout_bytes: _Optional[int] = ..., stderr_bytes: _Optional[int] = ..., survivors: _Optional[int] = ..., cpu_s: _Optional[float] = ..., max_rss_bytes: _Optional[int] = ..., held_by: _Optional[str] = ..., dropped_bytes: _Optional[int] = ..., set_aside: bool = ...) -> None: ...
+    def __init__(self, id: _Optional[str] = ..., attempt: _Optional[int] = ..., phase: _Optional[str] = ..., pid: _Optional[int] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_kind: _Optional[str] = ..., exit_code: _Optional[int] = ..., signal: _Optional[int] = ..., stdout_bytes: _Optional[int] = ..., stderr_bytes: _Optional[int] = ..., survivors: _Optional[int] = ..., cpu_s: _Optional[float] = ..., max_rss_bytes: _Optional[int] = ..., held_by: _Optional[str] = ..., set_aside: bool = ...) -> None: ...
 
 class Usage(_message.Message):
     __slots__ = ("turns", "input_tokens", "output_tokens", "cost_microusd", "native_session")

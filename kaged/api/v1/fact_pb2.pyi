@@ -524,7 +524,7 @@ class SupervisorFact(_message.Message):
     def __init__(self, tree: _Optional[str] = ..., path: _Optional[str] = ..., at_us: _Optional[int] = ..., data_json: _Optional[str] = ...) -> None: ...
 
 class GoalJudged(_message.Message):
-    __slots__ = ("iteration", "verdict", "why", "checks", "turn_failed", "said", "files", "ended_us", "files_changed", "lines_added", "lines_removed")
+    __slots__ = ("iteration", "verdict", "why", "checks", "turn_failed", "said", "files", "ended_us", "files_changed", "lines_added", "lines_removed", "tried")
     ITERATION_FIELD_NUMBER: _ClassVar[int]
     VERDICT_FIELD_NUMBER: _ClassVar[int]
     WHY_FIELD_NUMBER: _ClassVar[int]
@@ -536,6 +536,7 @@ class GoalJudged(_message.Message):
     FILES_CHANGED_FIELD_NUMBER: _ClassVar[int]
     LINES_ADDED_FIELD_NUMBER: _ClassVar[int]
     LINES_REMOVED_FIELD_NUMBER: _ClassVar[int]
+    TRIED_FIELD_NUMBER: _ClassVar[int]
     iteration: int
     verdict: str
     why: str
@@ -547,7 +548,8 @@ class GoalJudged(_message.Message):
     files_changed: int
     lines_added: int
     lines_removed: int
-    def __init__(self, iteration: _Optional[int] = ..., verdict: _Optional[str] = ..., why: _Optional[str] = ..., checks: _Optional[_Iterable[_Union[CheckResult, _Mapping]]] = ..., turn_failed: bool = ..., said: _Optional[str] = ..., files: _Optional[str] = ..., ended_us: _Optional[int] = ..., files_changed: _Optional[int] = ..., lines_added: _Optional[int] = ..., lines_removed: _Optional[int] = ...) -> None: ...
+    tried: str
+    def __init__(self, iteration: _Optional[int] = ..., verdict: _Optional[str] = ..., why: _Optional[str] = ..., checks: _Optional[_Iterable[_Union[CheckResult, _Mapping]]] = ..., turn_failed: bool = ..., said: _Optional[str] = ..., files: _Optional[str] = ..., ended_us: _Optional[int] = ..., files_changed: _Optional[int] = ..., lines_added: _Optional[int] = ..., lines_removed: _Optional[int] = ..., tried: _Optional[str] = ...) -> None: ...
 
 class CheckResult(_message.Message):
     __slots__ = ("passed", "exit_code", "took_us", "timed_out")
