@@ -30,6 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     # that we were started with.
     agent_umask = os.umask(0o077)
     flags = {"log_level": arguments.log_level, "log_format": arguments.log_format, "on_stop": arguments.on_stop}
+    if arguments.listen:
+        flags["listen"] = arguments.listen
     try:
         config = configuration.load(
             state_dir=arguments.state_dir,
@@ -74,6 +76,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--state-dir", metavar="DIR", help="where everything is kept (default ~/.local/state/kage)")
     parser.add_argument("--socket", metavar="PATH", help="the owner's socket (default in $XDG_RUNTIME_DIR/kage)")
+    parser.add_argument(
+        "--listen",
+        metavar="ADDRESS",
+        action="append",
+        help="also serve the owner at a loopback port, such as tcp:127.0.0.1:0 (repeatable; default: no port)",
+    )
     parser.add_argument("--config", metavar="FILE", help="configuration file (default kaged.toml in the state folder)")
     parser.add_argument("--log-level", choices=("debug", "info", "warning", "error"))
     parser.add_argument("--log-format", choices=("auto", "plain", "json", "journal"))

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from kaged.domain.errors import Invalid
 from kaged.domain.frozen import frozen
+from kaged.domain.places import LoopbackPlace, parse_place
 from kaged.domain.quantities import parse_duration_limit_us
 
 MAX_SOCKET_BYTES: Final = 107  # sun_path on Linux; macOS has 103
@@ -24,6 +25,7 @@ class Config:
     state_dir: Path
     socket: Path
     agent_socket: Path
+    listen: tuple[LoopbackPlace, ...] = ()  # beside the Unix socket, which is always there
     log_level: str = "info"
     log_format: str = "auto"
     max_subscribers: int = 1000
@@ -42,6 +44,11 @@ class Config:
         """Held while a daemon lives."""
         return self.state_dir / "lock"
 
+    @property
+    def tcp_file(self) -> Path:
+        """Tells clients the loopback addresses that are served, one a line; there only while one is."""
+        return self.state_dir / "tcp.address"
+
 
 def default_state_dir(environ: Mapping[str, str]) -> Path:
     """Where state lives when nobody says."""
@@ -53,11 +60,17 @@ def default_state_dir(environ: Mapping[str, str]) -> Path:
 
 def default_socket(environ: Mapping[str, str], state_dir: Path) -> Path:
     """Where the owner's socket is when nobody says: the same rule as kagectl's."""
-    if given := environ.get("KAGE_SOCKET"):
-        return Path(given.removeprefix("unix:"))
+    if given := _told_socket(environ):
+        return Path(given)
     if runtime := environ.get("XDG_RUNTIME_DIR"):
         return Path(runtime) / "kage" / "kaged.sock"
     return state_dir / "run" / "kaged.sock"
+
+
+def _told_socket(environ: Mapping[str, str]) -> str:
+    """What KAGE_SOCKET says of the Unix socket: nothing when it tells clients to come by TCP."""
+    given = environ.get("KAGE_SOCKET", "")
+    return "" if given == "tcp" or given.startswith("tcp:") else given.removeprefix("unix:")
 
 
 def load(
@@ -72,13 +85,21 @@ def load(
     state = Path(state_dir).absolute() if state_dir else default_state_dir(environ).absolute()
     path = Path(config_file) if config_file else state / "kaged.toml"
     values = _file(path, required=config_file is not None)
+    both = {"socket", "listen"} <= values.keys()
     values.update(_environment(environ))
     values.update({key: value for key, value in flags.items() if value is not None})
+    field = "--listen" if "listen" in flags else "KAGED_LISTEN" if "KAGED_LISTEN" in environ else f"{path}: listen"
+    listen, doors = _listen(values.pop("listen", ()), field)
+    told = str(values.pop("socket", "")).removeprefix("unix:")
+    if both and listen and told != listen and field.endswith(": listen"):
+        raise Invalid((field, f"names {listen}, and `socket` {told}"), hint="leave one of the two out")
+    told = listen or told
+    if socket and socket.startswith("tcp:"):
+        raise Invalid(("socket", f"{socket!r} is not a path"), hint=f"a port is opened with --listen {socket}")
     place = Path(socket.removeprefix("unix:")).absolute() if socket else default_socket(environ, state).absolute()
-    if "socket" in values and not socket and not environ.get("KAGE_SOCKET"):
-        place = Path(str(values["socket"]).removeprefix("unix:")).absolute()
-    values.pop("socket", None)
-    config = Config(state_dir=state, socket=place, agent_socket=place.with_name("agents.sock"))
+    if told and not socket and not _told_socket(environ):
+        place = Path(told).absolute()
+    config = Config(state_dir=state, socket=place, agent_socket=place.with_name("agents.sock"), listen=doors)
     config = _with(config, values, path)
     for item in (config.socket, config.agent_socket):
         size = len(os.fsencode(item))
@@ -101,6 +122,25 @@ def _file(path: Path, *, required: bool) -> dict[str, Any]:
         raise Invalid(("config", f"{path} does not exist")) from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise Invalid(("config", f"{path}: {error}")) from None
+
+
+def _listen(value: object, field: str) -> tuple[str, tuple[LoopbackPlace, ...]]:
+    """The Unix socket that `listen` names, or nothing, and the loopback ports."""
+    texts = value.split(",") if isinstance(value, str) else value
+    if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
+        raise Invalid((field, "must be a list of texts"), hint='such as ["tcp:127.0.0.1:0"]')
+    unix, ports = "", list[LoopbackPlace]()
+    for text in filter(None, map(str.strip, texts)):
+        found = parse_place(text, field=field)
+        if isinstance(found, LoopbackPlace):
+            if found in ports:
+                raise Invalid((field, f"names {text!r} twice"))
+            ports.append(found)
+        elif unix:
+            raise Invalid((field, "names two Unix sockets; the owner's door has one"))
+        else:
+            unix = found.path
+    return unix, tuple(ports)
 
 
 def _environment(environ: Mapping[str, str]) -> dict[str, Any]:

@@ -1,12 +1,15 @@
 """Where the daemon listens and what opens the door.
 
     socket: what was asked for, else KAGE_SOCKET, else $XDG_RUNTIME_DIR/kage/kaged.sock,
-            else <state>/run/kaged.sock
+            else <state>/run/kaged.sock; where there are no Unix sockets: tcp
     state:  KAGE_STATE_DIR, else $XDG_STATE_HOME/kage, else ~/.local/state/kage
-    token:  the file KAGE_TOKEN_FILE, else `owner.token` beside the socket
+    token:  the file KAGE_TOKEN_FILE, else `owner.token` beside the socket (of a TCP port: in the state folder)
+
+`tcp:127.0.0.1:7777` is a loopback port that kaged was told to open; `tcp` alone is the one that it wrote into
+`tcp.address` of its state folder.
 
 Inside a run (KAGE_RUN_ID is set) only KAGE_SOCKET and KAGE_TOKEN_FILE of the environment count: an agent
-never picks up its owner's key. Finding reads nothing but the environment; `probe` and `read_token` look.
+never picks up its owner's key. Finding reads nothing but the environment and that file; `probe` and `read_token` look.
 """
 
 import errno
@@ -16,6 +19,7 @@ import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from kagectl.client import loopback
 from kagectl.client.failures import ClientError, Unavailable
 
 MAX_SOCKET_PATH_BYTES = 107  # sockaddr_un.sun_path on Linux, without its closing NUL
@@ -25,10 +29,31 @@ START_HINT = "start it with: kagectl daemon start"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Address:
-    """One door of one daemon. `token_file` None: there is none that this caller may use."""
+    """One door of one daemon. `token_file` None: there is none that this caller may use.
+
+    `socket`: a path, or `tcp:HOST:PORT` of this machine's loopback interface.
+    """
 
     socket: str
     token_file: str | None
+
+    @property
+    def port(self) -> tuple[str, int] | None:
+        """Host and port when this is not a socket in the file system."""
+        return loopback.parse(self.socket) if self.socket.startswith("tcp:") else None
+
+    def connect(self, *, timeout_s: float) -> socket.socket:
+        """A fresh connection. Raises OSError."""
+        if (port := self.port) is not None:
+            return socket.create_connection(port, timeout_s)
+        line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            line.settimeout(timeout_s)
+            line.connect(self.socket)
+        except BaseException:
+            line.close()
+            raise
+        return line
 
 
 def state_dir(env: Mapping[str, str]) -> str:
@@ -47,12 +72,14 @@ def default_socket(env: Mapping[str, str]) -> str:
 
 
 def find_address(wanted: str | None = None, *, env: Mapping[str, str] | None = None) -> Address:
-    """The address for `wanted` (a path or `unix:/path`) or for the environment.
+    """The address for `wanted` (a path, `unix:/path`, `tcp:127.0.0.1:7777` or `tcp`) or for the environment.
 
-    Raises ClientError: the path is too long for a socket, or a run was given no door.
+    Raises ClientError: the path is too long for a socket, the port is not of this machine or nobody told which it
+    is, or a run was given no door.
     """
     env = os.environ if env is None else env
-    path = _path_of(wanted or env.get("KAGE_SOCKET") or "")
+    told = wanted or env.get("KAGE_SOCKET") or ("" if hasattr(socket, "AF_UNIX") else "tcp")
+    path = told if told == "tcp" or told.startswith("tcp:") else _path_of(told)
     token_file = env.get("KAGE_TOKEN_FILE") or None
     if "KAGE_RUN_ID" in env:
         if not path or token_file is None:
@@ -61,9 +88,14 @@ def find_address(wanted: str | None = None, *, env: Mapping[str, str] | None = N
                 reason="NO_AGENT_DOOR",
                 hint="KAGE_SOCKET and KAGE_TOKEN_FILE must both be set here",
             )
+    elif path.startswith("tcp"):
+        token_file = token_file or os.path.join(state_dir(env), "owner.token")
     else:
         path = path or default_socket(env)
         token_file = token_file or os.path.join(os.path.dirname(path), "owner.token")
+    if path.startswith("tcp"):
+        place = loopback.parse(path) if path != "tcp" else loopback.told(os.path.join(state_dir(env), "tcp.address"))
+        return Address(socket=loopback.text(place), token_file=token_file)
     length = len(os.fsencode(path))
     if length > MAX_SOCKET_PATH_BYTES:
         raise ClientError(
@@ -81,17 +113,20 @@ def _path_of(text: str) -> str:
 
 
 def probe(address: Address) -> None:
-    """Return when somebody listens there; else raise Unavailable that says what is wrong. Takes 0.1 ms."""
+    """Return when somebody listens there who may have the token; else raise what is wrong. Takes 0.1 ms (a port: 1)."""
     path = address.socket
     try:
-        if not stat.S_ISSOCK(os.stat(path).st_mode):
+        check_door(address)
+        if address.port is None and not stat.S_ISSOCK(os.stat(path).st_mode):
             raise Unavailable(f"{path} is not a socket", hint="--socket takes the path of kaged's socket")
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
-            line.settimeout(2.0)
-            line.connect(path)
+        address.connect(timeout_s=2.0).close()
     except FileNotFoundError:
         raise Unavailable(f"no daemon is running (no socket at {path})", hint=START_HINT) from None
     except ConnectionRefusedError:
+        if address.port is not None:
+            raise Unavailable(
+                f"no daemon is running (nobody listens at {path})", hint="kaged serves ports only with --listen"
+            ) from None
         raise Unavailable(
             f"no daemon is running (nobody listens at {path}; a stale socket was left behind)", hint=START_HINT
         ) from None
@@ -107,6 +142,12 @@ def probe(address: Address) -> None:
     except OSError as error:
         name = errno.errorcode.get(error.errno or 0, "")
         raise Unavailable(f"cannot reach {path}: {error.strerror} {name}".rstrip()) from None
+
+
+def check_door(address: Address) -> None:
+    """Return unless the token would go to another user. Raises ClientError. Sockets are kept by their folder's mode."""
+    if (port := address.port) is not None:
+        loopback.check_listener(port, address.token_file)
 
 
 def read_token(address: Address) -> str:

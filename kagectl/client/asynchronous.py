@@ -19,7 +19,7 @@ import grpc.aio
 from google.protobuf.message import Message
 
 from kagectl.client import channel as channels
-from kagectl.client.address import Address, read_token
+from kagectl.client.address import Address, check_door, read_token
 from kagectl.client.appender import Appender
 from kagectl.client.cursor import Cursor
 from kagectl.client.failures import ClientError, Unavailable
@@ -53,6 +53,7 @@ class AsyncClient:
         self.address = address
         self.timeout_s = timeout_s
         self._patience_s = patience_s
+        check_door(address)
         self._key = channels.key(read_token(address) if token is None else token)
         self._channel = grpc.aio.insecure_channel(channels.target(address), options=channels.OPTIONS)
         self._appender = Appender(self._channel, self._key, in_flight=appends_in_flight, patience_s=patience_s)

@@ -10,6 +10,7 @@ frame. On a busy machine that is easily more than the pause between attempts, an
 that is merely slow look like one that is gone.
 """
 
+from kagectl.client import loopback
 from kagectl.client.address import Address
 
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
@@ -26,11 +27,14 @@ OPTIONS: tuple[tuple[str, str | int], ...] = (
     ("grpc.default_authority", "localhost"),
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.enable_retries", 0),
+    ("grpc.enable_http_proxy", 0),  # a loopback port is never a proxy's business, whatever the environment says
 )
 
 
 def target(address: Address) -> str:
     """What gRPC dials."""
+    if (port := address.port) is not None:
+        return ("ipv6:" if ":" in port[0] else "ipv4:") + loopback.authority(port)
     return "unix:" + address.socket
 
 

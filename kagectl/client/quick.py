@@ -68,7 +68,7 @@ class QuickClient:
 
     def _try(self, path: str, data: bytes, limit_s: float) -> bytes | None:
         try:
-            return http2.call(self.address.socket, path, self._token, data, timeout_s=limit_s if limit_s > 0 else None)
+            return http2.call(self.address, path, self._token, data, timeout_s=limit_s if limit_s > 0 else None)
         except TimeoutError:
             raise ClientError("the daemon did not answer in time", code="DEADLINE_EXCEEDED") from None
         except OSError:

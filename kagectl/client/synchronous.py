@@ -14,7 +14,7 @@ import grpc
 from google.protobuf.message import Message
 
 from kagectl.client import channel as channels
-from kagectl.client.address import Address, probe, read_token
+from kagectl.client.address import Address, check_door, probe, read_token
 from kagectl.client.failures import Unavailable
 from kagectl.client.methods import Stream, Unary
 from kagectl.client.repeatable import mark_repeatable
@@ -39,6 +39,7 @@ class Client:
         self.address = address
         self.timeout_s = timeout_s
         self._patience_s = patience_s
+        check_door(address)
         self._key = channels.key(read_token(address) if token is None else token)
         self._channel = grpc.insecure_channel(channels.target(address), options=channels.OPTIONS)
 

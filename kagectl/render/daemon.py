@@ -32,6 +32,7 @@ def status_page(status: pb.DaemonStatus, *, now_s: float, paint: Paint = PLAIN) 
             ("disk free", words.size(status.disk_free_bytes) if status.disk_free_bytes else ""),
             ("state", safe(status.state_dir)),
             ("socket", safe(status.socket)),
+            ("port", ", ".join(safe(place) for place in status.listen if place.startswith("tcp:"))),
             ("agents' socket", safe(status.agent_socket)),
             ("store", safe(status.store_id)),
         ],

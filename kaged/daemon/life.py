@@ -22,7 +22,7 @@ from kaged.api.v1 import daemon_service_pb2 as pb
 from kaged.config import Config, base_environment
 from kaged.crash_points import Point, passed
 from kaged.daemon.leaving import Leaving
-from kaged.daemon.sockets import free_paths, hand_out
+from kaged.daemon.sockets import free_paths, hand_out, tell_ports
 from kaged.daemon.space import Space
 from kaged.daemon.standing import Standing
 from kaged.domain.errors import KageError
@@ -65,7 +65,8 @@ class Daemon:
         self._environ = environ
         self._system = System()
         self._manager = ServiceManager(environ)
-        self._standing = Standing(config, self._system, self._manager)
+        agent_path = base_environment(environ).get("PATH", "")
+        self._standing = Standing(config, self._system, self._manager, agent_path)
         self._leaving: Leaving | None = None
         self._core: Core | None = None
         self._space: Space | None = None
@@ -81,6 +82,7 @@ class Daemon:
         with DaemonLock(config.lock_file):
             passed(Point.START_LOCKED)
             free_paths(config.socket, config.agent_socket)
+            config.tcp_file.unlink(missing_ok=True)
             token = secret_file(config.state_dir / "owner.token")
             key = bytes.fromhex(secret_file(config.state_dir / "agents.key"))
             self._extending = asyncio.create_task(keep_extending(self._manager, lambda: self._standing.detail))
@@ -100,7 +102,7 @@ class Daemon:
                 raise
             finally:
                 self._extending.cancel()
-                for path in (config.socket, config.agent_socket):
+                for path in (config.socket, config.agent_socket, config.tcp_file):
                     path.unlink(missing_ok=True)
                 await asyncio.to_thread(store.close)
 
@@ -118,6 +120,10 @@ class Daemon:
         doors = self._doors = Doors(self, owner, AgentGate(key, self._live_run))
         await doors.bind(config.socket, config.agent_socket)
         hand_out(token, config.state_dir, config.socket)
+        if config.listen:
+            standing.ports = await doors.bind_ports(config.listen)
+            tell_ports(config.tcp_file, standing.ports)
+            log.info("listening ports=%s", " ".join(map(str, standing.ports)))
         passed(Point.START_BOUND)
         witness = Witness(config.state_dir / "db")
         journal = await asyncio.to_thread(Journal, store, clock_us=self._system.now_us, witness=witness.note)
@@ -167,6 +173,7 @@ class Daemon:
         shim = install_shim(config.state_dir)
         manager = find_manager(self._environ)
         scopes = Scopes(manager) if manager is not None else None
+        self._standing.scopes = scopes is not None
         log.info("executor scopes=%s limits=%s", scopes is not None, sorted(manager.limits) if manager else [])
         settings = Settings(
             version=__version__,

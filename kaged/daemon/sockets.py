@@ -1,10 +1,12 @@
-"""The paths of the two doors: nobody else may live there, and what killed starts left beside them goes."""
+"""The places of the doors: nobody else may live there, what killed starts left beside them goes, clients find them."""
 
 import os
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 
 from kaged.domain.errors import AlreadyExists
+from kaged.domain.places import LoopbackPlace
 
 
 class SocketTaken(AlreadyExists):
@@ -46,10 +48,19 @@ def hand_out(token: str, state_dir: Path, door: Path) -> None:
     beside = door.with_name("owner.token")
     if beside == state_dir / "owner.token":
         return
-    draft = beside.with_name(f".{os.getpid()}.token")
+    _place(beside, beside.with_name(f".{os.getpid()}.token"), token + "\n")
+
+
+def tell_ports(file: Path, ports: Sequence[LoopbackPlace]) -> None:
+    """Write the loopback addresses that are served where clients look for them, one a line. The file is the owner's."""
+    _place(file, file.with_name(file.name + ".tmp"), "".join(f"{port}\n" for port in ports))
+
+
+def _place(file: Path, draft: Path, text: str) -> None:
+    draft.unlink(missing_ok=True)
     draft.touch(mode=0o600)
-    draft.write_text(token + "\n", "ascii")
-    draft.rename(beside)
+    draft.write_text(text, "ascii")
+    draft.rename(file)
 
 
 def _lives(pid: int) -> bool:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import platform
 import resource
 import shutil
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Final
 from kaged.api.v1 import daemon_service_pb2 as pb
 from kaged.config import Config
 from kaged.domain.events.agent import Ended
+from kaged.domain.places import LoopbackPlace
+from kaged.domain.run_records import PROTOCOL
 from kaged.rpc.convert import timestamp
 from kaged.runtime.core import Core
 from kaged.runtime.system import System
@@ -25,11 +28,14 @@ _KEPT_DELAYS: Final = 240
 class Standing:
     """Phase, detail and figures. Used on the event loop only."""
 
-    def __init__(self, config: Config, system: System, manager: ServiceManager) -> None:
+    def __init__(self, config: Config, system: System, manager: ServiceManager, agent_path: str = "") -> None:
         self.phase: pb.DaemonPhase = pb.DAEMON_PHASE_RECOVERING
         self.detail = "reading the journal"
         self.complaint = ""
         self.core: Core | None = None
+        self.ports: tuple[LoopbackPlace, ...] = ()  # those that were bound
+        self.scopes = False
+        self._agent_path = agent_path
         self._config = config
         self._manager = manager
         self._started_us = system.now_us()
@@ -87,6 +93,12 @@ class Standing:
             agent_socket=str(config.agent_socket),
             disk_free_bytes=shutil.disk_usage(config.state_dir).free,
             api_revision=API_REVISION,
+            listen=[f"unix:{config.socket}", *map(str, self.ports)],
+            shim_protocol=PROTOCOL,
+            scopes=self.scopes,
+            agent_path=self._agent_path,
+            python_version=platform.python_version(),
+            open_files_limit=_open_files_limit(),
         )
         if core is not None:
             counters = core.journal.counters()
@@ -96,6 +108,9 @@ class Standing:
             status.fsync_p50_us = counters.sync_p50_us
             status.fsync_p99_us = counters.sync_p99_us
             status.subscribers = core.feed.subscribers
+            status.enforced_limits[:] = sorted(core.executor.enforces)
+            if core.journal.last_recorded_us:
+                status.newest_event_time.CopyFrom(timestamp(core.journal.last_recorded_us))
             status.open_approvals = sum(1 for item in core.world.approvals.values() if item.state == "open")
             status.trees = sum(1 for tree in core.world.trees.values() if not tree.over)
             for kept in core.world.agents.values():
@@ -129,6 +144,11 @@ class Standing:
         """Return when the phase changed, at the latest after the timeout."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._changed.wait(), timeout_s)
+
+
+def _open_files_limit() -> int:
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 0 if soft == resource.RLIM_INFINITY else soft
 
 
 def _rss_bytes() -> int:

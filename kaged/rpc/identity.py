@@ -7,7 +7,7 @@ ended. An agent's token is worth nothing at the owner's door.
 
 import hmac
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from hashlib import sha256
 from pathlib import Path
 
@@ -48,9 +48,14 @@ class OwnerGate:
 
     def admit(self, context: "grpc.aio.ServicerContext[object, object]") -> Identity:
         """The owner. Raises TokenInvalid."""
-        for key, value in context.invocation_metadata() or ():
+        self.check(context.invocation_metadata())
+        return OWNER_IDENTITY
+
+    def check(self, metadata: "Iterable[tuple[str, str | bytes]] | None") -> None:
+        """Return when the owner's token is among a call's metadata. Raises TokenInvalid."""
+        for key, value in metadata or ():
             if key == "authorization" and hmac.compare_digest(_bytes(value), self._expected):
-                return OWNER_IDENTITY
+                return
         raise TokenInvalid(self._hint)
 
 

@@ -130,7 +130,9 @@ def handlers(
 def _handler(
     service: object, descriptor: ServiceDescriptor, method: MethodDescriptor, gate: Gate, ready: Ready
 ) -> "grpc.RpcMethodHandler[Any, Any]":
-    function = getattr(service, method.name)
+    function = getattr(service, method.name, None)
+    if function is None:  # in the API, not yet in this release: the daemon starts, and says so when it is asked
+        return _denied(descriptor, method, gate, ready, MethodUnknown(f"{descriptor.name}.{method.name}"))
     of, name = descriptor.name, method.name  # each look into a descriptor makes the text anew
     path = f"{of}.{name}"
     raw = getattr(function, _RAW, False)
@@ -154,7 +156,7 @@ def _handler(
 
 
 def _denied(
-    descriptor: ServiceDescriptor, method: MethodDescriptor, gate: Gate, ready: Ready
+    descriptor: ServiceDescriptor, method: MethodDescriptor, gate: Gate, ready: Ready, refusal: KageError | None = None
 ) -> "grpc.RpcMethodHandler[Any, Any]":
     def why(context: Context) -> KageError:
         try:
@@ -162,7 +164,7 @@ def _denied(
             gate.admit(context)
         except KageError as error:
             return error
-        return OwnerOnly(f"{descriptor.name}.{method.name}")
+        return refusal or OwnerOnly(f"{descriptor.name}.{method.name}")
 
     return refusing(why, streaming=method.server_streaming)
 

@@ -1,12 +1,17 @@
-"""The two doors: sockets, services, health and reflection. Bind early, serve late (decisions 21, 22).
+"""The doors: sockets, services, health and reflection. Bind early, serve late (decisions 21, 22).
 
 grpc unlinks whatever is at a socket's path, so a path is only ever bound under a temporary name, after the state
 folder's lock is held, and renamed into place.
+
+A third door, at loopback ports, is there only when the configuration names one. It is the owner's, and stricter: file
+modes keep nobody away from a port, so nothing at all is answered without the token, health and reflection included.
 """
 
 import asyncio
+import errno
 import os
-from collections.abc import Sequence
+import socket
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,8 +25,9 @@ from kaged.api.v1 import (
     event_service_pb2,
     supervisor_service_pb2,
 )
-from kaged.domain.errors import Unavailable
-from kaged.rpc.identity import AgentGate, OwnerGate
+from kaged.domain.errors import AlreadyExists, Broken, KageError, Unavailable
+from kaged.domain.places import LoopbackPlace
+from kaged.rpc.identity import AgentGate, OwnerGate, TokenInvalid
 from kaged.rpc.methods import MESSAGE_BYTES, Gate, UnknownMethods, handlers, refusing
 from kaged.rpc.services.agents import AgentService
 from kaged.rpc.services.approvals import ApprovalService
@@ -57,8 +63,28 @@ class Recovering(Unavailable):
         super().__init__("kaged is recovering", hint="try again in a moment", retry_after_s=0.1)
 
 
+class PortTaken(AlreadyExists):
+    """Something listens at the loopback port that the configuration names."""
+
+    reason = "PORT_TAKEN"
+
+    def __init__(self, place: LoopbackPlace) -> None:
+        super().__init__(
+            f"another program listens at {place}", hint="stop it, or take tcp:127.0.0.1:0: any port that is free"
+        )
+
+
+class PortRefused(Broken):
+    """The machine does not let us listen there."""
+
+    reason = "PORT_REFUSED"
+
+    def __init__(self, place: LoopbackPlace, why: str) -> None:
+        super().__init__(f"cannot listen at {place}: {why}", hint="choose another place in `listen`")
+
+
 class Doors:
-    """The owner's server and the agents'."""
+    """The owner's server and the agents', and the owner's at loopback ports."""
 
     def __init__(self, operator: Operator, owner: OwnerGate, agents: AgentGate) -> None:
         self._operator = operator
@@ -67,23 +93,36 @@ class Doors:
         self._ready = False
         self._owner = grpc.aio.server(options=_OPTIONS)
         self._agents = grpc.aio.server(options=_OPTIONS)
+        self._ports: grpc.aio.Server | None = None
         self._core_handlers: dict[bool, _Late] = {True: _Late(), False: _Late()}
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]  # made at import
 
     async def bind(self, owner: Path, agents: Path) -> None:
         """Bind both sockets; only health and status are served until `open`."""
-        ready = self._check_ready
-        daemon = handlers(DaemonService(self._operator), _DAEMON, self._owner_gate, ready)
-        self._owner.add_generic_rpc_handlers((daemon, self._core_handlers[True]))
+        self._furnish_owners(self._owner)
         self._agents.add_generic_rpc_handlers((self._core_handlers[False],))
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._owner)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._agents)
-        self._owner.add_generic_rpc_handlers((_Reflection(),))
-        for server in (self._owner, self._agents):
-            server.add_generic_rpc_handlers((UnknownMethods(),))
+        self._agents.add_generic_rpc_handlers((UnknownMethods(),))
         await self._say(health_pb2.HealthCheckResponse.NOT_SERVING)
         await _bind(self._owner, owner)
         await _bind(self._agents, agents)
+
+    async def bind_ports(self, places: Sequence[LoopbackPlace]) -> tuple[LoopbackPlace, ...]:
+        """Serve the owner at loopback ports, too; where, with the ports that were chosen. After `bind`.
+
+        Raises PortTaken, PortRefused.
+        """
+        server = self._ports = grpc.aio.server(options=_OPTIONS, interceptors=(_TokenFirst(self._owner_gate),))
+        self._furnish_owners(server)
+        bound = tuple(_bind_port(server, place) for place in places)
+        await server.start()
+        return bound
+
+    def _furnish_owners(self, server: grpc.aio.Server) -> None:
+        daemon = handlers(DaemonService(self._operator), _DAEMON, self._owner_gate, self._check_ready)
+        server.add_generic_rpc_handlers((daemon, self._core_handlers[True]))
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        server.add_generic_rpc_handlers((_Reflection(), UnknownMethods()))
 
     async def open(self, core: Core) -> None:
         """Serve everything."""
@@ -115,7 +154,8 @@ class Doors:
     async def close(self, grace_s: float) -> None:
         """Refuse new calls, wait for those under way, then end the rest."""
         await self._health.enter_graceful_shutdown()
-        await asyncio.gather(self._owner.stop(grace_s), self._agents.stop(grace_s))
+        servers = (self._owner, self._agents, *((self._ports,) if self._ports is not None else ()))
+        await asyncio.gather(*(server.stop(grace_s) for server in servers))
 
     async def _say(self, status: "health_pb2.HealthCheckResponse.ServingStatus") -> None:
         for name in ("", *(service.full_name for service in SERVICES)):
@@ -124,6 +164,26 @@ class Doors:
     def _check_ready(self, service: str, method: str) -> None:
         if not self._ready and not (service == "DaemonService" and method in _WHILE_RECOVERING):
             raise Recovering
+
+
+class _TokenFirst(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # the stubs' type variables do not matter here
+    """Refuses every call without the owner's token before anything of it is read, whatever it asks for."""
+
+    def __init__(self, gate: OwnerGate) -> None:
+        self._gate = gate
+
+    async def intercept_service(
+        self,
+        continuation: "Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any]]]",
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> "grpc.RpcMethodHandler[Any, Any]":
+        try:
+            self._gate.check(handler_call_details.invocation_metadata)
+        except TokenInvalid:  # its hint names a folder of the owner's: not for who may be anybody
+            return refusing(
+                lambda _: TokenInvalid("send the owner's token as `authorization: Bearer ...`"), streaming=True
+            )
+        return await continuation(handler_call_details)
 
 
 class _Late(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # the stubs' type variables do not matter here
@@ -188,3 +248,25 @@ async def _bind(server: grpc.aio.Server, path: Path) -> None:
         os.umask(before)
     temporary.chmod(0o600)
     temporary.rename(path)
+
+
+def _bind_port(server: grpc.aio.Server, place: LoopbackPlace) -> LoopbackPlace:
+    try:
+        port = server.add_insecure_port(place.authority)
+    except RuntimeError:
+        port = 0
+    if not port:
+        raise _port_error(place)
+    return LoopbackPlace(host=place.host, port=port)
+
+
+def _port_error(place: LoopbackPlace) -> KageError:
+    """gRPC does not say why it could not bind: the system does, asked the same."""
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in place.host else socket.AF_INET) as probe:
+            probe.bind((place.host, place.port))
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            return PortTaken(place)
+        return PortRefused(place, error.strerror or str(error))
+    return PortTaken(place)  # it was, a moment ago

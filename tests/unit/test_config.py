@@ -37,3 +37,36 @@ def test_what_is_wrong_in_the_file_is_named(tmp_path: Path, text: str) -> None:
 def test_a_socket_path_that_is_too_long_is_refused_before_anything_is_bound(tmp_path: Path) -> None:
     with pytest.raises(Invalid, match="at most 107"):
         loaded(tmp_path, socket="/" + "s" * 120)
+
+
+def test_listen_opens_loopback_ports_beside_the_socket_and_may_name_the_socket(tmp_path: Path) -> None:
+    assert loaded(tmp_path).listen == ()
+    config = loaded(tmp_path, 'listen = ["unix:/s/kaged.sock", "tcp:127.0.0.1:0", "tcp:[::1]:7777"]')
+    assert config.socket == Path("/s/kaged.sock")
+    assert [str(port) for port in config.listen] == ["tcp:127.0.0.1:0", "tcp:[::1]:7777"]
+    told = loaded(tmp_path, 'listen = ["tcp:127.0.0.1:1"]', KAGED_LISTEN="tcp:127.0.0.1:2, tcp:127.0.0.1:3")
+    assert [port.port for port in told.listen] == [2, 3]
+
+
+def test_a_client_that_comes_by_tcp_does_not_move_the_daemons_socket(tmp_path: Path) -> None:
+    assert loaded(tmp_path, KAGE_SOCKET="tcp:127.0.0.1:7777").socket == tmp_path / "run" / "kaged.sock"
+    with pytest.raises(Invalid, match="not a path") as refused:
+        loaded(tmp_path, socket="tcp:127.0.0.1:7777")
+    assert "--listen" in refused.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ('listen = ["tcp:0.0.0.0:7777"]', "loopback"),
+        ('listen = ["unix:/a", "unix:/b"]', "two Unix sockets"),
+        ('listen = ["tcp:127.0.0.1:1", "tcp:127.0.0.1:1"]', "twice"),
+        ("listen = 7777", "list of texts"),
+        ("listen = [7777]", "list of texts"),
+        ('socket = "/a"\nlisten = ["unix:/b"]', "`socket` /a"),
+    ],
+)
+def test_a_place_that_cannot_be_served_is_named_with_its_file(tmp_path: Path, text: str, word: str) -> None:
+    with pytest.raises(Invalid, match=r"kaged\.toml: listen") as refused:
+        loaded(tmp_path, text)
+    assert word in str(refused.value)
