@@ -24,6 +24,7 @@ from kagectl.client.failures import ClientError, Unavailable
 
 MAX_SOCKET_PATH_BYTES = 107  # sockaddr_un.sun_path on Linux, without its closing NUL
 
+Connection = socket.socket
 START_HINT = "start it with: kagectl daemon start"
 
 
@@ -42,7 +43,7 @@ class Address:
         """Host and port when this is not a socket in the file system."""
         return loopback.parse(self.socket) if self.socket.startswith("tcp:") else None
 
-    def connect(self, *, timeout_s: float) -> socket.socket:
+    def connect(self, *, timeout_s: float) -> Connection:
         """A fresh connection. Raises OSError."""
         if (port := self.port) is not None:
             return socket.create_connection(port, timeout_s)
