@@ -1,1 +1,1 @@
-"""Pure: one agent kind per file, bytes to signals and back."""
+"""Pure: bytes to signals and back. A file or a folder for each kind of agent; `wire` is what they share."""

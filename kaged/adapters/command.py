@@ -31,6 +31,3 @@ class CommandAdapter:
     def answer(self, ask: Ask, outcome: Literal["approved", "denied", "expired"], note: str) -> bytes:
         """Nothing: it never asked."""
         return b""
-
-
-PROVIDES = (CommandAdapter,)

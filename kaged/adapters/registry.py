@@ -4,19 +4,19 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from kaged.adapters.acp import PROVIDES as ACP
-from kaged.adapters.claude_code import PROVIDES as CLAUDE_CODE
-from kaged.adapters.codex import PROVIDES as CODEX
-from kaged.adapters.command import PROVIDES as COMMAND
-from kaged.adapters.jsonl import PROVIDES as JSONL
+from kaged.adapters.acp.adapter import AcpAdapter
+from kaged.adapters.claude_code.adapter import ClaudeCodeAdapter
+from kaged.adapters.codex.adapter import CodexAdapter
+from kaged.adapters.command import CommandAdapter
+from kaged.adapters.jsonl import JsonlAdapter
 from kaged.ports import Adapter
 
 _CLASSES: Final[tuple[type[Adapter], ...]] = (
-    *ACP,
-    *CLAUDE_CODE,
-    *CODEX,
-    *COMMAND,
-    *JSONL,
+    AcpAdapter,
+    ClaudeCodeAdapter,
+    CodexAdapter,
+    CommandAdapter,
+    JsonlAdapter,
 )
 
 ADAPTERS: Final[Mapping[str, Adapter]] = MappingProxyType({kind.name: kind() for kind in _CLASSES})

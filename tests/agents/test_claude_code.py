@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kaged.adapters import claude_words
+from kaged.adapters.claude_code import words as claude_words
 from kaged.api.v1 import agent_service_pb2 as pb
 from tests.agents.programs import LONG_S, Driven, needs, program
 from tests.e2e.daemon_kit import Kaged, eventually

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from kaged.adapters.acp import AcpAdapter
-from kaged.adapters.claude_code import ClaudeCodeAdapter
-from kaged.adapters.clipping import MAX_JSON_BYTES, MAX_TEXT_BYTES
-from kaged.adapters.codex import CodexAdapter
+from kaged.adapters.acp.adapter import AcpAdapter
+from kaged.adapters.claude_code.adapter import ClaudeCodeAdapter
+from kaged.adapters.codex.adapter import CodexAdapter
 from kaged.adapters.jsonl import JsonlAdapter
 from kaged.adapters.registry import ADAPTERS
+from kaged.adapters.wire.clipping import MAX_JSON_BYTES, MAX_TEXT_BYTES
 from kaged.domain.assignment import Assignment
 from kaged.domain.signals import Ask, Heard, Signal
 from kaged.ports import Adapter

@@ -4,10 +4,11 @@ import json
 
 import pytest
 
-from kaged.adapters import claude_words, json_rpc
-from kaged.adapters.acp import AcpAdapter
-from kaged.adapters.claude_code import ClaudeCodeAdapter
-from kaged.adapters.codex import CodexAdapter
+from kaged.adapters.acp.adapter import AcpAdapter
+from kaged.adapters.claude_code import words as claude_words
+from kaged.adapters.claude_code.adapter import ClaudeCodeAdapter
+from kaged.adapters.codex.adapter import CodexAdapter
+from kaged.adapters.wire import json_rpc
 from kaged.domain.assignment import Assignment
 from kaged.domain.signals import Ask, Heard
 

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from kaged.adapters.clipping import MAX_JSON_BYTES
 from kaged.adapters.jsonl import MAX_LINE_BYTES, JsonlAdapter
+from kaged.adapters.wire.clipping import MAX_JSON_BYTES
 from kaged.domain.signals import Ask, Heard, Unask
 
 JSONL = JsonlAdapter()

@@ -5,12 +5,13 @@ agent's request waits for a person or is refused at once; the keys of questions 
 """
 
 import json
+from abc import abstractmethod
 from typing import ClassVar, Final
 
-from kaged.adapters import fields
-from kaged.adapters.clipping import Json, clip_json, clip_text
-from kaged.adapters.fields import Line
-from kaged.adapters.json_lines import Hearing, line
+from kaged.adapters.wire import fields
+from kaged.adapters.wire.clipping import Json, clip_json, clip_text
+from kaged.adapters.wire.fields import Line
+from kaged.adapters.wire.hearing import Hearing, as_line
 from kaged.domain.signals import Ask
 
 HELLO: Final = 1
@@ -64,7 +65,7 @@ class RpcHearing(Hearing):
 
     def send(self, message: dict[str, Json]) -> None:
         """To the agent."""
-        self.sends.append(line({"jsonrpc": "2.0", **message} if self.versioned else message))
+        self.sends.append(as_line({"jsonrpc": "2.0", **message} if self.versioned else message))
 
     def withdrawn(self, given: Json) -> None:
         """The agent does not wait for the answer to this id any more. A question that was answered is left alone."""
@@ -77,25 +78,25 @@ class RpcHearing(Hearing):
 
     # --- for a protocol to say -----------------------------------------------------------------------------------
 
+    @abstractmethod
     def notified(self, method: str, params: Line) -> bool:
         """Something happened; False: not known."""
-        raise NotImplementedError
 
+    @abstractmethod
     def asked(self, method: str, given: int | str, params: Line) -> Ask | None:
         """The question that a request is; None: nobody here can answer it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def declined(self, given: int | str, method: str) -> dict[str, Json]:
         """How to say no to a request without asking."""
-        raise NotImplementedError
 
+    @abstractmethod
     def answered(self, number: int, result: Line) -> None:
         """The answer to a request of ours."""
-        raise NotImplementedError
 
+    @abstractmethod
     def lost(self, said: str) -> bool:
         """Whether a refusal to go on with the session means that there is no such session any more."""
-        raise NotImplementedError
 
     def refused(self, number: int, said: str, error_json: str) -> None:
         """A request of ours failed: without a session there is nothing to wait for."""

@@ -1,68 +1,24 @@
-"""Claude Code, driven over standard input and output: `claude -p` with stream-json both ways. Pure.
+"""What Claude Code says, line by line. Pure.
 
-Promises: questions of the control protocol (`can_use_tool`) become approvals and their answers are what it waits for;
-every other request of its is refused at once, because it waits for those too; usage and cost are told once, whatever
-mixture of messages and totals they come in. Lines of a kind that is not known are signals of their own.
-
-    init -> turn.started ... assistant, user (tool results), can_use_tool ... result -> usage, turn.ended
-
-With a goal the run is over when its turn ends, unless somebody interrupted the turn: then it waits for new words.
-What we say to it is in `claude_words.py`. Not here: hooks, SDK tool servers, and file checkpoints of its own.
+Usage is told once, whatever mixture of messages and totals it comes in: what a call of the model read is told with its
+first message, what it wrote and what it cost with the end of the turn, as the difference to the totals so far.
 """
 
-import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import ClassVar, Final, Literal
+from typing import Final
 
-from kaged.adapters import claude_words as words
-from kaged.adapters import fields
-from kaged.adapters.clipping import Json, clip_json, clip_text, clip_word
-from kaged.adapters.fields import Line
-from kaged.adapters.json_lines import MAX_LINE_BYTES, Hearing, Memory
-from kaged.domain.assignment import UNASSIGNED, Assignment, Launch
-from kaged.domain.signals import Ask, Fed
-from kaged.ports import Measure
+from kaged.adapters.claude_code import totals, words
+from kaged.adapters.claude_code.blocks import at, created, other_than_text, patched, plain, question
+from kaged.adapters.wire import fields
+from kaged.adapters.wire.clipping import Json, clip_json, clip_text, clip_word
+from kaged.adapters.wire.fields import Line
+from kaged.adapters.wire.hearing import Hearing
 
 _LOST: Final = "No conversation found"
-_STOPPED: Final = frozenset({"aborted_tools", "aborted_streaming"})
 
 
-class ClaudeCodeAdapter:
-    """See the module. `max_line_bytes` is smaller in tests only."""
-
-    name: ClassVar[str] = "claude-code"
-    listens: ClassVar[bool] = True
-    default_stdin: ClassVar[Literal["null", "pipe"]] = "pipe"
-    default_command: ClassVar[tuple[str, ...]] = ("claude",)
-    measures: ClassVar[frozenset[Measure]] = frozenset({"turns", "tokens", "cost"})
-
-    def __init__(self, max_line_bytes: int = MAX_LINE_BYTES) -> None:
-        self._max_line_bytes = max_line_bytes
-
-    def launch(self, task: Assignment) -> Launch:
-        """The spec's command with what the protocol needs behind it; its own flags win."""
-        opening = words.hello() + (words.prompt(task.words) if task.words else b"")
-        return Launch(argv=words.arguments(task), environment=words.ENVIRONMENT, opening=opening)
-
-    def feed(self, state: bytes, data: bytes, *, final: bool, task: Assignment = UNASSIGNED) -> Fed:
-        """Understand whole lines."""
-        return _Hearing(state, task).feed(data, final=final, max_line_bytes=self._max_line_bytes)
-
-    def answer(self, ask: Ask, outcome: Literal["approved", "denied", "expired"], note: str) -> bytes:
-        """The control response that it waits for."""
-        return words.answer(ask, outcome, note)
-
-    def message(self, text: str, *, session: str = "", number: int = 0) -> bytes:
-        """A prompt; one that comes during a turn waits for its end."""
-        return words.prompt(text)
-
-    def interrupt(self, state: bytes, *, task: Assignment, number: int, expected: bool = False) -> bytes:
-        """A control request; it takes back what it asked."""
-        return words.interrupt(number) if Memory(state).flag("in_turn") else b""
-
-
-class _Hearing(Hearing):
+class ClaudeHearing(Hearing):
     """One call of `feed`."""
 
     def understand(self, message: Line) -> bool:
@@ -161,14 +117,12 @@ class _Hearing(Hearing):
     def _plan(self, tool: str, given: Json, parent: str) -> None:
         if tool != "TodoWrite" or not isinstance(given, dict):
             return
-        steps: list[Json] = []
-        lines: list[str] = []
+        steps: list[dict[str, Json]] = []
         for item in fields.items(given, "todos"):
             if isinstance(item, dict):
-                text, done = fields.text(item, "content"), item.get("status") == "completed"
-                steps.append({"text": text, "done": done, "status": fields.word(item, "status")})
-                lines.append(f"[{'x' if done else ' '}] {text}")
-        self.hear("plan", text=clip_text("\n".join(lines)), data_json=clip_json(steps), parent=parent)
+                done, status = item.get("status") == "completed", fields.word(item, "status")
+                steps.append({"text": fields.text(item, "content"), "done": done, "status": status})
+        self.planned(steps, parent)
 
     def user(self, message: Line) -> bool:
         """Results of tools, and what was said in a user's name."""
@@ -180,28 +134,28 @@ class _Hearing(Hearing):
         refused = {
             meta.get("id")
             for meta in fields.items(message, "tool_result_meta")
-            if isinstance(meta, dict) and _at(meta, "permission_decision", "decision") == "reject"
+            if isinstance(meta, dict) and at(meta, "permission_decision", "decision") == "reject"
         }
         for block in blocks:
             assert isinstance(block, dict)
             if block.get("type") == "tool_result":
                 self._result_of_tool(block, parent, refused=block.get("tool_use_id") in refused)
             else:
-                self.hear("log", text=fields.text(block, "text"), data_json=_other_than_text(block), parent=parent)
+                self.hear("log", text=fields.text(block, "text"), data_json=other_than_text(block), parent=parent)
         self._edit(message.get("tool_use_result"), blocks, parent)
         return True
 
     def _result_of_tool(self, block: Line, parent: str, *, refused: bool) -> None:
         call = fields.word(block, "tool_use_id")
         content = block.get("content")
-        plain = _plain(content)
+        text = plain(content)
         self.hear(
             "tool.finished",
             call=call,
             tool=clip_word(self.memory.drop("calls", call)),
             outcome="denied" if refused else "error" if block.get("is_error") is True else "ok",
-            text="" if plain is None else clip_text(plain),
-            data_json=clip_json(content) if plain is None else "",
+            text="" if text is None else clip_text(text),
+            data_json=clip_json(content) if text is None else "",
             parent=parent,
         )
 
@@ -213,7 +167,7 @@ class _Hearing(Hearing):
         first = blocks[0] if blocks else None
         call = fields.word(first, "tool_use_id") if isinstance(first, dict) else ""
         made = result.get("type") == "create"
-        diff = clip_text("\n".join(_created(result) if made else _patched(result)))
+        diff = clip_text("\n".join(created(result) if made else patched(result)))
         about = clip_json({"path": path, "change": "create" if made else "update", "diff": diff})
         self.hear("file.edited", text=path, call=call, data_json=about, parent=parent)
 
@@ -225,7 +179,7 @@ class _Hearing(Hearing):
         if not key or not isinstance(asked, dict):
             raise ValueError("a request that cannot be answered")
         if asked.get("subtype") == "can_use_tool":
-            self.ask(_question(key, asked))
+            self.ask(question(key, asked))
             return True
         subtype = fields.word(asked, "subtype")
         self.sends.append(words.refusal(key, f"Kage does not answer {subtype!r}"))
@@ -245,9 +199,9 @@ class _Hearing(Hearing):
         if response.get("subtype") == "error":
             self.hear("error", text=f"refused: {fields.text(response, 'error')}", data_json=clip_json(dict(message)))
         elif response.get("request_id") == words.BASELINE and not self.memory.flag("based"):
-            session = _at(response, "response", "session")
+            session = at(response, "response", "session")
             if isinstance(session, dict):  # what a resumed session had used before this run is not told again
-                self._told(*_totals(session, "model_usage"))
+                self._told(*totals.totals_of(session, "model_usage"))
                 self.memory.keep("based", True)
         return True
 
@@ -259,7 +213,7 @@ class _Hearing(Hearing):
         if parent or not isinstance(used, dict) or message_id == self.memory.word("message"):
             return
         self.memory.keep("message", message_id)
-        read = _read(used)
+        read = totals.read_of(used)
         self._told(self.memory.count("in") + read, self.memory.count("out"), self.memory.count("cost"))
         self.used(input_tokens=read, output_tokens=0)
 
@@ -270,7 +224,7 @@ class _Hearing(Hearing):
 
     def result(self, message: Line) -> bool:
         """The end of a turn, with the totals of the process so far."""
-        read, written, cost = _totals(message, "modelUsage")
+        read, written, cost = totals.totals_of(message, "modelUsage")
         told = self.memory.count("in"), self.memory.count("out"), self.memory.count("cost")
         if not isinstance(message.get("modelUsage"), dict) and isinstance(used := message.get("usage"), dict):
             read, written = told[0], told[1] + fields.count(used, "output_tokens")
@@ -280,7 +234,7 @@ class _Hearing(Hearing):
             output_tokens=max(0, written - told[1]),
             cost_microusd=max(0, cost - told[2]),
         )
-        outcome = _outcome(message)
+        outcome = totals.outcome_of(message)
         said = "; ".join(fields.as_text(error) for error in fields.items(message, "errors"))
         if not said and outcome != "ok":
             said = fields.text(message, "result")
@@ -300,120 +254,34 @@ _ABOUT_RESULT: Final = (
 )
 
 
-def _outcome(message: Line) -> str:
-    """ok, cancelled, max_turns, max_budget or error."""
-    subtype, reason = message.get("subtype"), message.get("terminal_reason")
-    if reason in _STOPPED:
-        return "cancelled"
-    if subtype in ("error_max_turns", "error_max_budget_usd"):
-        return "max_turns" if subtype == "error_max_turns" else "max_budget"
-    return "ok" if subtype == "success" and message.get("is_error") is not True else "error"
-
-
-def _read(used: Line) -> int:
-    """Tokens read, wherever they came from."""
-    names = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
-    return sum(fields.count(used, name, 2**50) for name in names)
-
-
-def _totals(message: Line, name: str) -> tuple[int, int, int]:
-    """Tokens read, tokens written and millionths of a dollar: sums over all models that were used."""
-    read = written = 0
-    models = message.get(name)
-    for used in models.values() if isinstance(models, dict) else ():
-        if isinstance(used, dict):
-            for count in ("inputTokens", "cacheReadInputTokens", "cacheCreationInputTokens"):
-                read += fields.count(used, count, 2**50)
-            written += fields.count(used, "outputTokens", 2**50)
-    return min(read, fields.MAX_COUNT), min(written, fields.MAX_COUNT), fields.microusd(message, "total_cost_usd")
-
-
-def _at(line: Json, *names: str) -> Json:
-    value: Json = line
-    for name in names:
-        value = value.get(name) if isinstance(value, dict) else None
-    return value
-
-
-def _plain(content: Json) -> str | None:
-    """The text of a result, or None when there is more to it than text."""
-    if isinstance(content, str) or content is None:
-        return content or ""
-    if isinstance(content, list) and all(_at(block, "type") == "text" for block in content):
-        return "\n".join(fields.as_text(_at(block, "text")) for block in content)
-    return None
-
-
-def _other_than_text(block: Line) -> str:
-    return "" if block.get("type") == "text" else clip_json(dict(block))
-
-
-def _created(result: Line) -> Iterator[str]:
-    yield from ("+" + line for line in fields.as_text(result.get("content")).splitlines())
-
-
-def _patched(result: Line) -> Iterator[str]:
-    for hunk in fields.items(result, "structuredPatch"):
-        if isinstance(hunk, dict):
-            numbers = [fields.count(hunk, name) for name in ("oldStart", "oldLines", "newStart", "newLines")]
-            yield "@@ -{},{} +{},{} @@".format(*numbers)
-            yield from (fields.as_text(line) for line in fields.items(hunk, "lines"))
-
-
-def _question(key: str, asked: Line) -> Ask:
-    tool, given = fields.word(asked, "tool_name"), asked.get("input")
-    why = fields.text(asked, "decision_reason")
-    if tool == words.ASK_PERSON and isinstance(given, dict):
-        questions = [item for item in fields.items(given, "questions") if isinstance(item, dict)]
-        title = "\n".join(fields.as_text(item.get("question")) for item in questions)
-        choices: list[Json] = [
-            option.get("label")
-            for item in questions[:1]
-            for option in fields.items(item, "options")
-            if isinstance(option, dict)
-        ]
-        about = clip_json({**given, "choices": choices})
-        return Ask(key=key, kind="question", title=clip_text(title), tool=tool, data_json=about, why=why)
-    shown = ""
-    if isinstance(given, dict):
-        shown = next((fields.text(given, name) for name in _TELLING if given.get(name)), "")
-    shown = shown or fields.text(asked, "description") or json.dumps(given)[:200]
-    name = fields.word(asked, "display_name") or tool
-    return Ask(key=key, title=clip_text(f"{name}: {shown}"), tool=tool, data_json=fields.data(asked, "input"), why=why)
-
-
-_TELLING: Final = ("command", "file_path", "notebook_path", "url", "path", "query")
-
-_SYSTEM: Final[Mapping[str, Callable[[_Hearing, Line], None]]] = MappingProxyType(
+_SYSTEM: Final[Mapping[str, Callable[[ClaudeHearing, Line], None]]] = MappingProxyType(
     {
-        "init": _Hearing.init,
-        "api_retry": _Hearing.retry,
-        "compact_boundary": _Hearing.compacted,
-        "task_started": _Hearing.subagent,
-        "task_progress": _Hearing.subagent,
-        "task_notification": _Hearing.subagent,
-        "status": _Hearing.nothing,
+        "init": ClaudeHearing.init,
+        "api_retry": ClaudeHearing.retry,
+        "compact_boundary": ClaudeHearing.compacted,
+        "task_started": ClaudeHearing.subagent,
+        "task_progress": ClaudeHearing.subagent,
+        "task_notification": ClaudeHearing.subagent,
+        "status": ClaudeHearing.nothing,
     }
 )
 
 
-def _nothing(_: _Hearing, __: Line) -> bool:
+def _nothing(_: ClaudeHearing, __: Line) -> bool:
     return True
 
 
-_TYPES: Final[Mapping[str, Callable[[_Hearing, Line], bool]]] = MappingProxyType(
+_TYPES: Final[Mapping[str, Callable[[ClaudeHearing, Line], bool]]] = MappingProxyType(
     {
-        "system": _Hearing.system,
-        "assistant": _Hearing.assistant,
-        "user": _Hearing.user,
-        "result": _Hearing.result,
-        "control_request": _Hearing.request,
-        "control_cancel_request": _Hearing.cancel,
-        "control_response": _Hearing.response,
-        "rate_limit_event": _Hearing.rate_limit,
+        "system": ClaudeHearing.system,
+        "assistant": ClaudeHearing.assistant,
+        "user": ClaudeHearing.user,
+        "result": ClaudeHearing.result,
+        "control_request": ClaudeHearing.request,
+        "control_cancel_request": ClaudeHearing.cancel,
+        "control_response": ClaudeHearing.response,
+        "rate_limit_event": ClaudeHearing.rate_limit,
         "stream_event": _nothing,  # pieces of what comes whole
         "keep_alive": _nothing,
     }
 )
-
-PROVIDES = (ClaudeCodeAdapter,)

@@ -13,6 +13,7 @@ Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | 
 MAX_TEXT_BYTES: Final = 64 << 10
 MAX_JSON_BYTES: Final = 256 << 10
 MAX_WORD_BYTES: Final = 256
+_compact: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")  # JSON can spell them, UTF-8 and protobuf cannot
 _ENVELOPE_BYTES: Final = 64  # what `{"cut":true,"bytes":N,"head":""}` needs besides the head
 
@@ -34,7 +35,7 @@ def clip_text(text: str, max_bytes: int = MAX_TEXT_BYTES) -> str:
 
 def clip_json(value: Json, max_bytes: int = MAX_JSON_BYTES) -> str:
     """Compact JSON of at most `max_bytes`; a longer one becomes `{"cut":true,"bytes":…,"head":"…"}`."""
-    return clip_json_text(json.dumps(value, ensure_ascii=False, separators=(",", ":")), max_bytes)
+    return clip_json_text(_compact(value), max_bytes)
 
 
 def clip_json_text(text: str, max_bytes: int = MAX_JSON_BYTES) -> str:
@@ -47,7 +48,7 @@ def clip_json_text(text: str, max_bytes: int = MAX_JSON_BYTES) -> str:
         return text
     # JSON text holds no bare control character, so quoting it once more at most doubles it.
     cut: Json = {"cut": True, "bytes": len(raw), "head": _head(raw, (max_bytes - _ENVELOPE_BYTES) // 2)}
-    return json.dumps(cut, ensure_ascii=False, separators=(",", ":"))
+    return _compact(cut)
 
 
 def clip_word(text: str) -> str:

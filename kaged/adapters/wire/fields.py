@@ -6,12 +6,12 @@ or RecursionError for thousands of nested brackets), and what it raises means "t
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import ROUND_HALF_EVEN, Decimal
 from math import isfinite
 from typing import Final, TypeAlias
 
-from kaged.adapters.clipping import Json, clip_json, clip_text, clip_word
+from kaged.adapters.wire.clipping import Json, clip_json, clip_text, clip_word
 
 MAX_KEY_BYTES: Final = 256
 MAX_COUNT: Final = 2**53 - 1  # the largest whole number that every JSON reader keeps
@@ -22,9 +22,13 @@ Line: TypeAlias = Mapping[str, Json]
 
 def parsed(raw: bytes) -> Line:
     """The object that a line is. Not a number is no JSON, and neither is what overflows to infinity."""
-    if not raw.lstrip().startswith(b"{"):
+    raw = raw.strip(_BLANKS)
+    if not raw.startswith(b"{"):
         raise ValueError("not an object")  # said before parsing: most garbage is a plain log
-    value: Line = _DECODER.decode(raw.decode())
+    text = raw.decode()
+    value, end = _raw_decode(text)
+    if end != len(text):
+        raise ValueError("more than an object")
     return value
 
 
@@ -35,7 +39,10 @@ def _finite(spelling: str) -> float:
     return value
 
 
-_DECODER: Final = json.JSONDecoder(parse_float=_finite, parse_constant=_finite)
+_BLANKS: Final = b" \t\r\n"  # of JSON
+_raw_decode: Final[Callable[[str], tuple[Line, int]]] = json.JSONDecoder(
+    parse_float=_finite, parse_constant=_finite
+).raw_decode
 
 
 def as_text(value: Json) -> str:

@@ -1,110 +1,37 @@
-"""What adapters of line protocols share: JSON objects a line in, remembered state in and out. Pure.
+"""One call of an adapter's `feed`: JSON objects a line in, signals, answers and remembered state out. Pure.
 
 A subclass of `Hearing` says what an object means (`understand`). A line that is no object is heard as `garbled`, and
 so is one of which `understand` cannot make sense (ValueError): nothing is kept of it. Not here: any protocol.
 """
 
 import json
-from collections.abc import Mapping
-from typing import Final, Literal
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Final, Literal
 
-from kaged.adapters import fields
-from kaged.adapters.clipping import Json, clip_json_text, clip_text, readable
-from kaged.adapters.fields import Line
-from kaged.adapters.lines import cut_lines
+from kaged.adapters.wire import fields
+from kaged.adapters.wire.clipping import Json, clip_json, clip_json_text, clip_text, readable
+from kaged.adapters.wire.fields import Line
+from kaged.adapters.wire.lines import cut_lines
+from kaged.adapters.wire.memory import Memory
 from kaged.domain.assignment import Assignment
 from kaged.domain.signals import Ask, Fed, Heard, Signal, SignalKind, Unask
 
 MAX_LINE_BYTES: Final = 16 << 20  # a question may carry the whole file that the agent wants to write
 MAX_TURN: Final = 2**32 - 1  # what an event can hold
-_MAX_MAP_BYTES: Final = {"calls": 2 << 10, "asks": 1 << 10}  # of the 8 KiB of a state
 _MAX_PIECES_BYTES: Final = 2 << 10
+_compact: Final = json.JSONEncoder(separators=(",", ":")).encode
 
 
-def line(value: Mapping[str, Json]) -> bytes:
+def as_line(value: Mapping[str, Json]) -> bytes:
     """One object as a line. ASCII: safe under any locale."""
-    return json.dumps(value, separators=(",", ":")).encode("ascii") + b"\n"
+    return _compact(value).encode("ascii") + b"\n"
 
 
-class Memory:
-    """What is kept between two pieces of output: a few values by name, open calls, and questions by their id.
+class Hearing(ABC):
+    """See the module. `done` is what `Fed.done` will be."""
 
-    One that we did not write is as good as none: hearing goes on, counting begins anew.
-    """
-
-    def __init__(self, state: bytes) -> None:
-        try:
-            self._values = dict(fields.parsed(state)) if state else {}
-        except (ValueError, RecursionError):
-            self._values = {}
-
-    def count(self, name: str, most: int = fields.MAX_COUNT) -> int:
-        """A whole number; 0 if it was never kept."""
-        return fields.count(self._values, name, most)
-
-    def flag(self, name: str) -> bool:
-        """Whether it is set."""
-        return self._values.get(name) is True
-
-    def word(self, name: str) -> str:
-        """A text of at most 256 bytes; empty if it was never kept."""
-        return fields.word(self._values, name)
-
-    def keep(self, name: str, value: int | bool | str) -> None:
-        """Remember it; nothing, 0 and False take no room."""
-        if value:
-            self._values[name] = value
-        else:
-            self._values.pop(name, None)
-
-    def add(self, name: Literal["calls", "asks"], key: str, value: str) -> None:
-        """Remember a text under a key; of too many the oldest are forgotten."""
-        known = self.map(name)
-        known.pop(key, None)
-        known[key] = value
-        while len(json.dumps(known)) > _MAX_MAP_BYTES[name]:
-            del known[next(iter(known))]
-        self._values[name] = known
-
-    def drop(self, name: Literal["calls", "asks"], key: str) -> str:
-        """Forget a text and tell what it was; empty if it is not known."""
-        known = self.map(name)
-        if key not in known:
-            return ""
-        value = fields.as_text(known.pop(key))
-        if known:
-            self._values[name] = known
-        else:
-            del self._values[name]
-        return value
-
-    def map(self, name: str) -> dict[str, Json]:
-        """All texts under their keys."""
-        known = self._values.get(name)
-        return dict(known) if isinstance(known, dict) else {}
-
-    def text(self, name: str) -> str:
-        """A text as it was kept; empty if it was not."""
-        value = self._values.get(name)
-        return value if isinstance(value, str) else ""
-
-    def as_bytes(self) -> bytes:
-        """The state; empty as long as nothing is remembered."""
-        if not self._values:
-            return b""
-        return json.dumps(self._values, separators=(",", ":"), sort_keys=True).encode("ascii")
-
-    def copy(self) -> dict[str, Json]:
-        """All values, to go back to."""
-        return dict(self._values)
-
-    def restore(self, values: dict[str, Json]) -> None:
-        """Go back."""
-        self._values = values
-
-
-class Hearing:
-    """One call of `feed`: lines in, signals and answers out."""
+    earlier_turns_count: ClassVar[bool] = True  # whether turns go on from those of the agent's earlier runs
 
     def __init__(self, state: bytes, task: Assignment) -> None:
         self.memory = Memory(state)
@@ -113,9 +40,9 @@ class Hearing:
         self.sends: list[bytes] = []
         self.done = False
 
+    @abstractmethod
     def understand(self, message: Line) -> bool:
-        """Take one object; False: it is of no kind that is known here."""
-        raise NotImplementedError
+        """Take one object; False: it is of no kind that is known here. ValueError: nothing can be made of it."""
 
     def kind_of(self, message: Line) -> str:
         """A word for an object that is not known."""
@@ -142,22 +69,25 @@ class Hearing:
         )
 
     def _line(self, raw: bytes) -> None:
-        heard, sent, kept = len(self.signals), len(self.sends), self.memory.copy()
+        heard, sent, done = len(self.signals), len(self.sends), self.done
+        self.memory.mark()
         try:
             message = fields.parsed(raw)
             if not self.understand(message):
                 self.hear("unknown", text=self.kind_of(message), data_json=clip_json_text(raw.decode().strip()))
         except (ValueError, RecursionError):  # RecursionError: thousands of nested brackets
             del self.signals[heard:], self.sends[sent:]  # heard whole or not at all
-            self.memory.restore(kept)
+            self.done = done
+            self.memory.go_back()
             self.hear("garbled", text=readable(raw))
 
     # --- telling -----------------------------------------------------------------------------------------------
 
     @property
     def turn(self) -> int:
-        """Number of the turn; 0 before the first. Turns of the agent's earlier runs count."""
-        return max(self.memory.count("turn", MAX_TURN), min(self.task.turns, MAX_TURN))
+        """Number of the turn; 0 before the first."""
+        heard = self.memory.count("turn", MAX_TURN)
+        return max(heard, min(self.task.turns, MAX_TURN)) if self.earlier_turns_count else heard
 
     def session(self, native: str, about: str = "") -> None:
         """The agent's own session is known. Told once for each."""
@@ -165,11 +95,11 @@ class Hearing:
             self.hear("session.started", native_session=native, data_json=about)
             self.memory.keep("session", native)
 
-    def turn_begins(self, data_json: str = "") -> None:
+    def turn_begins(self, data_json: str = "", text: str = "") -> None:
         """A new turn, whatever became of the one before."""
         self.memory.keep("turn", min(self.turn + 1, MAX_TURN))
         self.memory.keep("in_turn", True)
-        self.hear("turn.started", data_json=data_json)
+        self.hear("turn.started", text=text, data_json=data_json)
 
     def turn_ends(self, outcome: str, text: str = "", data_json: str = "") -> None:
         """The end of a turn; one whose beginning was not told has one nevertheless."""
@@ -182,16 +112,24 @@ class Hearing:
         """What the end of a turn means for the run: with a goal it is done, unless somebody has other words for it."""
         self.done = self.done or (bool(self.task.goal) and not self.task.loop and outcome != "cancelled")
 
+    def planned(self, steps: Sequence[Mapping[str, Json]], parent: str = "") -> None:
+        """The whole plan: steps with their `text`, whether they are `done`, and what else was told of them."""
+        lines = [f"[{'x' if step['done'] else ' '}] {step['text']}" for step in steps]
+        told: list[Json] = [dict(step) for step in steps]
+        self.hear("plan", text=clip_text("\n".join(lines)), data_json=clip_json(told), parent=parent)
+
     def piece(self, kind: Literal["message", "thinking"], text: str, said: str) -> None:
         """A part of something said, under the agent's id for it. Parts are joined, up to some 2 KiB."""
         memory = self.memory
-        mark = f"{kind} {said}"
+        mark = clip_text(f"{kind} {said}", 300)
         if memory.text("pieces") and mark != memory.text("piece_of"):
             self.speak()
-        joined = memory.text("pieces") + clip_text(text)
-        memory.keep("piece_of", clip_text(mark, 300))
-        memory.keep("pieces", joined)
-        if len(json.dumps(joined)) > _MAX_PIECES_BYTES:
+        piece = clip_text(text)
+        size = (memory.count("pieces_bytes") or 2) + len(json.dumps(piece)) - 2  # as they stand in the state
+        memory.keep("piece_of", mark)
+        memory.keep("pieces", memory.text("pieces") + piece)
+        memory.keep("pieces_bytes", size)
+        if size > _MAX_PIECES_BYTES:
             self.speak()
 
     def speak(self) -> None:
@@ -199,8 +137,8 @@ class Hearing:
         memory = self.memory
         if text := memory.text("pieces"):
             self.hear("thinking" if memory.text("piece_of").startswith("thinking") else "message", text=clip_text(text))
-        memory.keep("pieces", "")
-        memory.keep("piece_of", "")
+        for name in ("pieces", "piece_of", "pieces_bytes"):
+            memory.keep(name, "")
 
     def ask(self, ask: Ask) -> None:
         """A question that can be given back."""

@@ -1,88 +1,22 @@
-"""Codex, driven through `codex app-server`: JSON-RPC a line, without the "jsonrpc" member. Pure.
-
-    initialize -> thread/start or thread/resume -> turn/start -> ... approvals ... -> turn/completed
-
-What it may do without asking is its own configuration's to say (`-c approval_policy=...`); each request for approval
-becomes one of Kage's. Codex tells tokens and no money. A refusal carries no words to it: the note of who refused is
-in the journal only. With a goal the run is over when its turn ends, unless somebody interrupted it.
-"""
+"""What Codex says, message by message. Pure."""
 
 import json
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import ClassVar, Final, Literal
+from typing import Final
 
-from kaged.adapters import fields, json_rpc
-from kaged.adapters.clipping import Json, clip_json, clip_text, clip_word
-from kaged.adapters.fields import Line
-from kaged.adapters.json_lines import MAX_LINE_BYTES, Memory, line
-from kaged.adapters.json_rpc import RpcHearing, key_of, request, result
-from kaged.domain.assignment import UNASSIGNED, Assignment, Launch
-from kaged.domain.signals import Ask, Fed
-from kaged.ports import Measure
+from kaged.adapters.codex import questions, words
+from kaged.adapters.codex.items import NO_CALLS, RESULTS, dicts, input_of, tool_of
+from kaged.adapters.wire import fields, json_rpc
+from kaged.adapters.wire.clipping import Json, clip_json, clip_text, clip_word
+from kaged.adapters.wire.fields import Line
+from kaged.adapters.wire.json_rpc import RpcHearing, request
+from kaged.domain.signals import Ask
 
 _EDIT_BYTES: Final = 1 << 10
 
 
-class CodexAdapter:
-    """See the module. `max_line_bytes` is smaller in tests only."""
-
-    name: ClassVar[str] = "codex"
-    listens: ClassVar[bool] = True
-    default_stdin: ClassVar[Literal["null", "pipe"]] = "pipe"
-    default_command: ClassVar[tuple[str, ...]] = ("codex", "app-server")
-    measures: ClassVar[frozenset[Measure]] = frozenset({"turns", "tokens"})
-
-    def __init__(self, max_line_bytes: int = MAX_LINE_BYTES) -> None:
-        self._max_line_bytes = max_line_bytes
-
-    def launch(self, task: Assignment) -> Launch:
-        """The command as it is, and the greeting."""
-        about: dict[str, Json] = {"clientInfo": {"name": "kage", "title": "Kage", "version": "1"}}
-        return Launch(argv=task.command, opening=line(request(json_rpc.HELLO, "initialize", about)))
-
-    def feed(self, state: bytes, data: bytes, *, final: bool, task: Assignment = UNASSIGNED) -> Fed:
-        """Understand whole lines."""
-        return _Hearing(state, task).feed(data, final=final, max_line_bytes=self._max_line_bytes)
-
-    def answer(self, ask: Ask, outcome: Literal["approved", "denied", "expired"], note: str) -> bytes:
-        """The response that it waits for, in the form that the question's key names."""
-        parts = json_rpc.parts_of(ask.key)
-        form, given = (parts[0], parts[1]) if len(parts) >= 2 else (None, None)
-        yes = outcome == "approved"
-        match form:
-            case "elicit":
-                value: dict[str, Json] = {"action": "accept", "content": {}} if yes else {"action": "decline"}
-            case "answers":
-                ids = given_ids if len(parts) > 2 and isinstance(given_ids := parts[2], list) else []
-                value = {"answers": {fields.as_text(each): {"answers": [note] if yes else []} for each in ids}}
-            case _:
-                value = {"decision": "accept" if yes else "decline"}
-        return line(result(given, value))
-
-    def message(self, text: str, *, session: str = "", number: int = 0) -> bytes:
-        """A prompt in the session; there is none before it."""
-        return prompt(session, text, json_rpc.PROMPT + 1 + number) if session else b""
-
-    def interrupt(self, state: bytes, *, task: Assignment, number: int, expected: bool = False) -> bytes:
-        """`turn/interrupt` with the turn's own id; it takes back what it asked."""
-        memory = Memory(state)
-        thread, turn = memory.word("session"), memory.word("native_turn")
-        if not (memory.flag("in_turn") and thread and turn):
-            return b""
-        return line(request(-1 - number, "turn/interrupt", {"threadId": thread, "turnId": turn}))
-
-
-def prompt(thread: str, text: str, number: int = json_rpc.PROMPT) -> bytes:
-    """Words of a user; they begin a turn. `number`: not used before in this run, 3 or more."""
-    return line(_turn(thread, text, number))
-
-
-def _turn(thread: str, text: str, number: int) -> dict[str, Json]:
-    return request(number, "turn/start", {"threadId": thread, "input": [{"type": "text", "text": text}]})
-
-
-class _Hearing(RpcHearing):
+class CodexHearing(RpcHearing):
     """One call of `feed`."""
 
     versioned = False
@@ -103,7 +37,7 @@ class _Hearing(RpcHearing):
             about = {name: result.get(name) for name in ("model", "cwd", "approvalPolicy", "sandbox") if name in result}
             self.session(native, clip_json(about))
             if native and self.task.words:
-                self.send(_turn(native, self.task.words, json_rpc.PROMPT))
+                self.send(words.turn(native, self.task.words))
 
     def lost(self, said: str) -> bool:
         return "no rollout found" in said or "not found" in said
@@ -111,39 +45,10 @@ class _Hearing(RpcHearing):
     # --- questions -----------------------------------------------------------------------------------------------
 
     def asked(self, method: str, given: int | str, params: Line) -> Ask | None:
-        why = fields.text(params, "reason")
-        about = clip_json(dict(params))
-        match method:
-            case "item/commandExecution/requestApproval":
-                title = f"run: {fields.text(params, 'command')}"
-                return Ask(key=key_of("decide", given), title=clip_text(title), tool="shell", data_json=about, why=why)
-            case "item/fileChange/requestApproval":
-                edit = self.memory.text("edit")
-                changes: Json = json.loads(edit) if edit else None
-                paths = [fields.as_text(each.get("path")) for each in _dicts(changes)]
-                if changes:
-                    about = clip_json({**params, "changes": changes})
-                title = f"edit: {', '.join(paths) or 'files'}"
-                return Ask(key=key_of("decide", given), title=clip_text(title), tool="edit", data_json=about, why=why)
-            case "mcpServer/elicitation/request":
-                title = fields.text(params, "message")
-                tool = fields.word(params, "serverName")
-                return Ask(key=key_of("elicit", given), title=title, tool=tool, data_json=about, why=why)
-            case "item/tool/requestUserInput":
-                questions = _dicts(params.get("questions"))
-                ids: list[Json] = [fields.as_text(each.get("id")) for each in questions]
-                title = "\n".join(fields.as_text(each.get("question")) for each in questions)
-                choices: list[Json] = [each.get("label") for q in questions[:1] for each in _dicts(q.get("options"))]
-                about = clip_json({**params, "choices": choices})
-                key = key_of("answers", given, ids)
-                return Ask(key=key, kind="question", title=clip_text(title), data_json=about)
-            case _:
-                return None
+        return questions.asked(method, given, params, self.memory.text("edit"))
 
     def declined(self, given: int | str, method: str) -> dict[str, Json]:
-        if "elicitation" in method:
-            return result(given, {"action": "decline"})
-        return result(given, {"answers": {}} if "UserInput" in method else {"decision": "decline"})
+        return questions.declined(given, method)
 
     # --- what happens --------------------------------------------------------------------------------------------
 
@@ -205,13 +110,13 @@ class _Hearing(RpcHearing):
     def item_started(self, params: Line) -> None:
         """item/started {item}"""
         item = params.get("item")
-        if not isinstance(item, dict) or item.get("type") in _NO_CALLS:
+        if not isinstance(item, dict) or item.get("type") in NO_CALLS:
             return
-        call, tool = fields.word(item, "id"), _tool(item)
+        call, tool = fields.word(item, "id"), tool_of(item)
         if item.get("type") == "fileChange":
             edit = json.dumps(item.get("changes"))
             self.memory.keep("edit", edit if len(edit) <= _EDIT_BYTES else "")
-        self.hear("tool.started", call=call, tool=tool, data_json=_input(item), parent=self._parent(params))
+        self.hear("tool.started", call=call, tool=tool, data_json=input_of(item), parent=self._parent(params))
 
     def item_completed(self, params: Line) -> None:
         """item/completed {item}"""
@@ -238,18 +143,18 @@ class _Hearing(RpcHearing):
         code = item.get("exitCode")
         bad = status == "failed" or item.get("success") is False or (isinstance(code, int) and code != 0)
         outcome = "denied" if status == "declined" else "error" if bad else "ok"
-        about = {name: item[name] for name in _RESULTS if item.get(name) is not None}
+        about = {name: item[name] for name in RESULTS if item.get(name) is not None}
         self.hear(
             "tool.finished",
             call=call,
-            tool=_tool(item),
+            tool=tool_of(item),
             outcome=outcome,
             text=fields.text(item, "aggregatedOutput"),
             data_json=clip_json(about) if about else "",
             parent=parent,
         )
         if item.get("type") == "fileChange" and status == "completed":
-            for change in _dicts(item.get("changes")):
+            for change in dicts(item.get("changes")):
                 kind = change.get("kind")
                 word = fields.word(kind, "type") if isinstance(kind, dict) else fields.word(change, "kind")
                 about = {"path": change.get("path"), "change": word, "diff": fields.text(change, "diff")}
@@ -258,14 +163,11 @@ class _Hearing(RpcHearing):
 
     def plan(self, params: Line) -> None:
         """turn/plan/updated {explanation, plan: [{step, status}]}"""
-        steps: list[Json] = []
-        words: list[str] = []
-        for each in _dicts(params.get("plan")):
-            text, done = fields.text(each, "step"), each.get("status") == "completed"
-            steps.append({"text": text, "done": done, "status": fields.word(each, "status")})
-            words.append(f"[{'x' if done else ' '}] {text}")
-        text = clip_text("\n".join(words))
-        self.hear("plan", text=text, data_json=clip_json(steps), parent=self._parent(params))
+        steps: list[dict[str, Json]] = []
+        for each in dicts(params.get("plan")):
+            done, status = each.get("status") == "completed", fields.word(each, "status")
+            steps.append({"text": fields.text(each, "step"), "done": done, "status": status})
+        self.planned(steps, self._parent(params))
 
     def rate_limits(self, params: Line) -> None:
         """account/rateLimits/updated {rateLimits: {primary, secondary, rateLimitReachedType}}"""
@@ -298,30 +200,6 @@ class _Hearing(RpcHearing):
         self.withdrawn(params.get("requestId"))
 
 
-def _dicts(value: Json) -> list[dict[str, Json]]:
-    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
-
-
-def _tool(item: Line) -> str:
-    match item.get("type"):
-        case "commandExecution":
-            return "shell"
-        case "fileChange":
-            return "edit"
-        case "mcpToolCall" | "dynamicToolCall":
-            place = fields.word(item, "server") or fields.word(item, "namespace")
-            return clip_word("/".join(filter(None, (place, fields.word(item, "tool")))))
-        case _:
-            return fields.word(item, "type")
-
-
-def _input(item: Line) -> str:
-    known = {"type", "id", "status", "startedAtMs", "completedAtMs", "aggregatedOutput"}
-    return clip_json({name: value for name, value in item.items() if name not in known and value is not None})
-
-
-_RESULTS: Final = ("command", "exitCode", "durationMs", "arguments", "result", "error", "contentItems", "query", "path")
-_NO_CALLS: Final = frozenset({"userMessage", "agentMessage", "reasoning", "plan", "hookPrompt", "contextCompaction"})
 _SILENT_ENDS: Final = ("/delta", "Delta", "/progress", "PartAdded")  # pieces of what comes whole
 _SILENT: Final = frozenset(
     {
@@ -330,22 +208,20 @@ _SILENT: Final = frozenset(
         *("mcpServer/startupStatus/updated", "item/commandExecution/terminalInteraction", "account/updated"),
     }
 )
-_METHODS: Final[Mapping[str, Callable[[_Hearing, Line], None]]] = MappingProxyType(
+_METHODS: Final[Mapping[str, Callable[[CodexHearing, Line], None]]] = MappingProxyType(
     {
-        "turn/started": _Hearing.turn_started,
-        "turn/completed": _Hearing.turn_completed,
-        "thread/tokenUsage/updated": _Hearing.usage,
-        "item/started": _Hearing.item_started,
-        "item/completed": _Hearing.item_completed,
-        "turn/plan/updated": _Hearing.plan,
-        "account/rateLimits/updated": _Hearing.rate_limits,
-        "error": _Hearing.error,
-        "warning": _Hearing.warning,
-        "configWarning": _Hearing.warning,
-        "guardianWarning": _Hearing.warning,
-        "deprecationNotice": _Hearing.warning,
-        "serverRequest/resolved": _Hearing.resolved,
+        "turn/started": CodexHearing.turn_started,
+        "turn/completed": CodexHearing.turn_completed,
+        "thread/tokenUsage/updated": CodexHearing.usage,
+        "item/started": CodexHearing.item_started,
+        "item/completed": CodexHearing.item_completed,
+        "turn/plan/updated": CodexHearing.plan,
+        "account/rateLimits/updated": CodexHearing.rate_limits,
+        "error": CodexHearing.error,
+        "warning": CodexHearing.warning,
+        "configWarning": CodexHearing.warning,
+        "guardianWarning": CodexHearing.warning,
+        "deprecationNotice": CodexHearing.warning,
+        "serverRequest/resolved": CodexHearing.resolved,
     }
 )
-
-PROVIDES = (CodexAdapter,)

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, Literal
 
-from kaged.adapters import fields
-from kaged.adapters.clipping import Json
-from kaged.adapters.json_lines import line
+from kaged.adapters.wire import fields
+from kaged.adapters.wire.clipping import Json
+from kaged.adapters.wire.hearing import as_line
 from kaged.domain.assignment import Assignment
 from kaged.domain.signals import Ask
 
@@ -60,7 +60,7 @@ def hello() -> bytes:
 def prompt(text: str) -> bytes:
     """Words of a user; they begin a turn."""
     message: Json = {"role": "user", "content": text}
-    return line({"type": "user", "message": message, "parent_tool_use_id": None, "session_id": ""})
+    return as_line({"type": "user", "message": message, "parent_tool_use_id": None, "session_id": ""})
 
 
 def interrupt(number: int) -> bytes:
@@ -95,13 +95,13 @@ def _answered(ask: Ask, note: str) -> dict[str, Json]:
 
 def refusal(key: str, why: str) -> bytes:
     """A request that nobody here can answer."""
-    return line({"type": "control_response", "response": {"subtype": "error", "request_id": key, "error": why}})
+    return as_line({"type": "control_response", "response": {"subtype": "error", "request_id": key, "error": why}})
 
 
 def _request(request_id: str, request: dict[str, Json]) -> bytes:
-    return line({"type": "control_request", "request_id": request_id, "request": request})
+    return as_line({"type": "control_request", "request_id": request_id, "request": request})
 
 
 def _respond(key: str, response: dict[str, Json]) -> bytes:
     success: dict[str, Json] = {"subtype": "success", "request_id": key, "response": response}
-    return line({"type": "control_response", "response": success})
+    return as_line({"type": "control_response", "response": success})

@@ -1,0 +1,1 @@
+"""The Agent Client Protocol: `adapter` starts and speaks, `hearing` understands. Pure."""

@@ -1,0 +1,1 @@
+"""Codex over `codex app-server`: `adapter` starts and speaks, `hearing` understands. Pure."""
