@@ -117,6 +117,8 @@ def violations(loop: GoalLoop, adapter: str, measures: frozenset[str]) -> Iterat
             yield f"spec.loop.success[{index}]", problem
     if problem := _pattern_problem(loop.abort.output_matches):
         yield "spec.loop.abort.output_matches", problem
+    if loop.abort.repeats == 1:
+        yield "spec.loop.abort.repeats", "must be 0 (never) or at least 2"
     if not 0 < loop.check_timeout_s <= 86_400:
         yield "spec.loop.check_timeout_s", "must lie between 0 and 86400"
     limits = loop.limits

@@ -23,7 +23,9 @@ __all__ = [
 PROTOCOL: Final = 1
 
 Channel: TypeAlias = Literal["out", "err"]
-StoppedBy: TypeAlias = Literal["request", "wall_time", "unsupervised"]
+# `request`, or the limit that the shim holds: `wall_time`, `unsupervised`, `spool_bytes`, `max_spool_bytes`, or one
+# that only a newer shim knows.
+StoppedBy: TypeAlias = str
 
 _T = TypeVar("_T")
 
@@ -78,6 +80,10 @@ class RunSpec:
     stop_signal: int = 15
     grace_s: float = 10
     linger_s: float = 2
+    # How much captured output may wait to be recorded: of this run, of all; what happens then.
+    spool_bytes: int = 0
+    max_spool_bytes: int = 0
+    on_full: Literal["pause", "stop", "drop_oldest"] = "pause"
     # Held by the executor, so not the shim's business and not in spec.json.
     memory_bytes: int = 0
     cpus: float = 0
@@ -104,6 +110,9 @@ class RunSpec:
                 "stop_signal": self.stop_signal,
                 "grace_s": self.grace_s,
                 "linger_s": self.linger_s,
+                "spool_bytes": self.spool_bytes,
+                "max_spool_bytes": self.max_spool_bytes,
+                "on_full": self.on_full,
             }
         )
 
@@ -182,6 +191,26 @@ class NotStarted:
     run_id: str
     reason: str
     at: Moment
+
+
+@frozen
+class Backlog:
+    """What the shim says of output that waits to be recorded. `number` counts what it said of holding the agent and is
+    odd while it does; `held_us` counts since `since_us`. Below `out_given_up` and `err_given_up` no byte of a spool
+    may be read any more: it was recorded, or it is gone."""
+
+    number: int
+    why: str
+    since_us: int
+    held_us: int
+    waiting: int
+    limit: int
+    out_given_up: int
+    err_given_up: int
+
+    def given_up(self, channel: Channel) -> int:
+        """The first byte of a spool that may be there."""
+        return self.out_given_up if channel == "out" else self.err_given_up
 
 
 ExitRecord: TypeAlias = Exited | ExecFailed | NotStarted
@@ -290,6 +319,26 @@ def parse_sealed(data: bytes) -> SealedRecord:
     )
 
 
+def parse_backlog(data: bytes) -> Backlog:
+    """The record in backlog.json. Raises TornRecord."""
+    it = _Fields("backlog.json", data)
+    return Backlog(
+        number=it.number("number"),
+        why=it.text("why"),
+        since_us=it.number("since_us"),
+        held_us=it.number("held_us"),
+        waiting=it.number("waiting"),
+        limit=it.number("limit"),
+        out_given_up=it.number("out_given_up"),
+        err_given_up=it.number("err_given_up"),
+    )
+
+
+def parse_protocol(data: bytes) -> int:
+    """The protocol of a run folder, from its meta.json: the one field that every version has. Raises TornRecord."""
+    return _Fields("meta.json", data).number("protocol")
+
+
 class _Fields:
     """A parsed record that answers with the asked type or raises TornRecord."""
 
@@ -335,11 +384,9 @@ class _Fields:
 
     def stopped_by(self) -> StoppedBy | None:
         value = self._raw.get("stopped_by")
-        match value:
-            case None | "request" | "wall_time" | "unsupervised":
-                return value
-            case _:
-                raise TornRecord(self._name, f"unknown stopped_by {value!r}")
+        if value is not None and not isinstance(value, str):
+            raise TornRecord(self._name, "stopped_by is not a string")
+        return value
 
     def how(self) -> Literal["no_children", "killed"]:
         match self._get("how"):

@@ -7,10 +7,11 @@ nothing branches on them after the agent has ended.
 from collections.abc import Mapping
 from typing import ClassVar, Literal, TypeAlias
 
+from kaged.domain.events.goal import GoalEvent
 from kaged.domain.frozen import frozen
 from kaged.domain.spec import AgentSpec
 
-StopCause = Literal["user", "limit", "supervisor", "daemon", "restart"]
+StopCause = Literal["user", "limit", "supervisor", "daemon", "restart", "goal"]
 EndKind = Literal["exited", "not_started", "exec_failed", "lost"]
 How = Literal["normal", "abnormal", "shutdown"]
 
@@ -126,7 +127,7 @@ class RunWanted:
 
     run: str
     attempt: int
-    cause: Literal["spawn", "restart", "requested", "supervisor", "retry"]
+    cause: Literal["spawn", "restart", "requested", "supervisor", "retry", "turn", "resumed", "queue"]
     ordinal: int
 
 
@@ -178,6 +179,43 @@ class RunEnded:
     survivors: int
     errno: int
     note: str  # text
+
+
+@frozen
+class OutputHeld:
+    """More output waits to be recorded than may: the agent blocks in its writes. `number` is odd, and grows."""
+
+    type_name: ClassVar[str] = "output.held"
+
+    run: str
+    number: int
+    limit: str
+    waiting_bytes: int
+    limit_bytes: int
+    since_us: int
+
+
+@frozen
+class OutputReleased:
+    """There has been room for a while. `number` is even; `held_us`: how long it was held in all."""
+
+    type_name: ClassVar[str] = "output.released"
+
+    run: str
+    number: int
+    held_us: int
+
+
+@frozen
+class RunSetAside:
+    """A newer release started this run, and its files cannot be read: nothing of it is touched. With `spoken` not
+    below `protocol`: a daemon that can read them has taken it over."""
+
+    type_name: ClassVar[str] = "run.set_aside"
+
+    run: str
+    protocol: int
+    spoken: int
 
 
 @frozen
@@ -252,6 +290,8 @@ class SignalHeard:
     tool: str  # text
     resets_us: int = 0
     parent: str = ""
+    plan_done: int = 0
+    plan_items: int = 0
 
 
 AgentEvent: TypeAlias = (
@@ -267,11 +307,15 @@ AgentEvent: TypeAlias = (
     | RunStarted
     | RunExecuted
     | RunEnded
+    | RunSetAside
+    | OutputHeld
+    | OutputReleased
     | InputAccepted
     | ApprovalRequested
     | ApprovalAnswered
     | ApprovalWithdrawn
     | SignalHeard
+    | GoalEvent
 )
 
 
@@ -312,6 +356,23 @@ class OutputTruncated:
     channel: Literal["out", "err"]
     expected: int
     found: int
+    stdout_end: int = 0  # where both streams stand after this event; 0 in events of the first releases
+    stderr_end: int = 0
+
+
+@frozen
+class OutputDropped:
+    """Bytes that waited to be recorded were given up, `start` to `end`, because `limit` was reached."""
+
+    type_name: ClassVar[str] = "output.dropped"
+
+    run: str
+    channel: Literal["out", "err"]
+    start: int
+    end: int
+    stdout_end: int
+    stderr_end: int
+    limit: str
 
 
 @frozen
@@ -326,7 +387,7 @@ class RunRead:
     adapter_state: bytes
 
 
-CaptureEvent: TypeAlias = OutputChunk | OutputTruncated | RunRead
+CaptureEvent: TypeAlias = OutputChunk | OutputTruncated | OutputDropped | RunRead
 
 
 # --- the daemon itself ---------------------------------------------------------------------------------------

@@ -6,11 +6,12 @@ is not registered decodes to None: a newer release wrote it, readers still get i
 
 import json
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any, Final
 
 from kaged.api.v1 import event_pb2, fact_pb2, spec_pb2
 from kaged.domain.events import agent as facts
+from kaged.domain.events import goal as goal_facts
 from kaged.domain.events import tree as tree_facts
 from kaged.domain.frozen import frozen
 from kaged.domain.plain import from_json, to_plain
@@ -179,6 +180,32 @@ class _SpawnedFlat(_Flat):
         return facts.Spawned(number=fact.number, spec=spec, supervisor=fact.supervisor)
 
 
+class _JudgedFlat(_Flat):
+    """The checks of a judgement are a list of facts."""
+
+    def fact(self, event: object) -> fact_pb2.Fact:
+        assert isinstance(event, goal_facts.Judged)
+        fact = super().fact(replace(event, checks=()))
+        fact.goal_judged.checks.extend(
+            fact_pb2.CheckResult(
+                passed=each.passed, exit_code=each.exit_code, took_us=each.took_us, timed_out=each.timed_out
+            )
+            for each in event.checks
+        )
+        return fact
+
+    def decode(self, message: event_pb2.Event) -> DomainEvent:
+        event = super().decode(message)
+        assert isinstance(event, goal_facts.Judged)
+        checks = tuple(
+            goal_facts.CheckResult(
+                passed=each.passed, exit_code=each.exit_code, took_us=each.took_us, timed_out=each.timed_out
+            )
+            for each in message.meta.fact.goal_judged.checks
+        )
+        return replace(event, checks=checks)
+
+
 def _agent_text(body: event_pb2.Body, event: Any) -> None:
     body.agent.CopyFrom(wire_spec.text_of(event.spec))
 
@@ -197,13 +224,21 @@ _FLATS: Final = (
     _Flat(facts.RunExecuted, "run_executed"),
     _Flat(facts.RunEnded, "run_ended", _note),
     _Flat(facts.RunRead, "run_read"),
+    _Flat(facts.RunSetAside, "run_set_aside"),
     _Flat(facts.OutputChunk, "output_chunk", _output),
     _Flat(facts.OutputTruncated, "output_truncated"),
+    _Flat(facts.OutputDropped, "output_dropped"),
+    _Flat(facts.OutputHeld, "output_held"),
+    _Flat(facts.OutputReleased, "output_released"),
     _Flat(facts.InputAccepted, "input_accepted", _input),
     _Flat(facts.SignalHeard, "signal", _signal),
     _Flat(facts.ApprovalRequested, "approval_requested", _question),
     _Flat(facts.ApprovalAnswered, "approval_answered", _note),
     _Flat(facts.ApprovalWithdrawn, "approval_withdrawn"),
+    _JudgedFlat(goal_facts.Judged, "goal_judged", _note),
+    _Flat(goal_facts.PauseWanted, "goal_pause_wanted", _note),
+    _Flat(goal_facts.Paused, "goal_paused"),
+    _Flat(goal_facts.Resumed, "goal_resumed", _note),
     _Flat(facts.DaemonStarted, "daemon_started"),
     _Flat(facts.DaemonStopped, "daemon_stopped"),
     _Flat(facts.Redacted, "event_redacted"),

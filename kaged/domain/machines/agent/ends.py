@@ -8,7 +8,6 @@ from kaged.domain import restart
 from kaged.domain.events.agent import (
     AgentEvent,
     ApprovalWithdrawn,
-    Ended,
     How,
     RestartScheduled,
     RunEnded,
@@ -16,11 +15,9 @@ from kaged.domain.events.agent import (
     Stopped,
 )
 from kaged.domain.machines.agent.fold import apply
-from kaged.domain.machines.agent.state import (
-    AgentState,
-    next_attempt,
-)
-from kaged.domain.quantities import format_signal
+from kaged.domain.machines.agent.loop import follow_run
+from kaged.domain.machines.agent.outcome import detail_of, ended_as, reason_of
+from kaged.domain.machines.agent.state import AgentState, next_attempt
 from kaged.domain.signals import FAILED_TURNS
 
 _RETRIES: Final = 5  # starts in a row that never reached the program, before that counts as a failure
@@ -66,18 +63,26 @@ def _follow(
     attempt = next_attempt(before)
     if stop is not None and stop.cause == "restart":
         return (RunWanted(run=next_run, attempt=attempt, cause="requested", ordinal=0),)
+    if after.goal is not None:
+
+        def crashed() -> Sequence[AgentEvent]:
+            return _restart(before, after, report, next_run=next_run, now_us=now_us, jitter=jitter)
+
+        return follow_run(before, after, report, next_run=next_run, crashed=crashed)
     if stop is not None:
         if stop.cause == "limit":
             return (ended_as(after, "failed", "limit", limit=stop.limit, note=stop.note),)
         return (ended_as(after, "cancelled", "stopped", note=stop.note),)
-    if report.stopped_by in ("wall_time", "unsupervised"):
+    if report.stopped_by not in ("", "request", "memory"):  # a limit that its shim holds, perhaps of a newer release
         return (ended_as(after, "failed", "limit", limit=report.stopped_by),)
     if report.kind == "not_started" and before.retries < _RETRIES:
         return (RunWanted(run=next_run, attempt=attempt, cause="retry", ordinal=0),)
     policy = before.spec.restart
     if policy.type == "temporary" or (policy.type == "transient" and report.how == "normal"):
         return (
-            ended_as(after, "succeeded" if report.how == "normal" else "failed", _why(report), note=_detail(report)),
+            ended_as(
+                after, "succeeded" if report.how == "normal" else "failed", reason_of(report), note=detail_of(report)
+            ),
         )
     return _restart(before, after, report, next_run=next_run, now_us=now_us, jitter=jitter)
 
@@ -90,7 +95,7 @@ def _restart(
         before.window, report.ended_us, intensity=policy.intensity, period_us=int(policy.period_s * 1e6)
     )
     if exceeded:
-        return (ended_as(after, "failed", "restarts_exhausted", note=_detail(report)),)
+        return (ended_as(after, "failed", "restarts_exhausted", note=detail_of(report)),)
     assert before.run is not None
     ran_us = report.ended_us - before.run.executed_us if before.run.executed_us else 0
     failures = restart.failures_after(policy.backoff, before.failures, ran_us)
@@ -113,7 +118,7 @@ def decide_rest(state: AgentState) -> tuple[AgentEvent, ...]:
     if state.phase != "idle" or not state.supervisor:
         return ()
     end, outcome = state.run.end if state.run is not None else None, _came_to(state)
-    reason = _why(end) if end is not None and outcome != "cancelled" else "stopped"
+    reason = reason_of(end) if end is not None and outcome != "cancelled" else "stopped"
     exit_code, signal = (end.exit_code, end.signal) if end is not None else (-1, 0)
     return (Stopped(outcome=outcome, reason=reason, exit_code=exit_code, signal=signal),)
 
@@ -121,42 +126,3 @@ def decide_rest(state: AgentState) -> tuple[AgentEvent, ...]:
 def _came_to(state: AgentState) -> Literal["succeeded", "failed", "cancelled"]:
     how = state.run.end.how if state.run is not None and state.run.end is not None else "shutdown"
     return "succeeded" if how == "normal" else "failed" if how == "abnormal" else "cancelled"
-
-
-def ended_as(
-    state: AgentState,
-    outcome: Literal["succeeded", "failed", "cancelled"],
-    reason: str,
-    *,
-    limit: str = "",
-    note: str = "",
-) -> Ended:
-    """The fact that it came to its end, with how its last run ended."""
-    end = state.run.end if state.run is not None else None
-    return Ended(
-        outcome=outcome,
-        reason=reason,
-        exit_code=end.exit_code if end is not None else -1,
-        signal=end.signal if end is not None else 0,
-        limit=limit,
-        note=note,
-    )
-
-
-def _detail(report: RunEnded) -> str:
-    """A sentence for people, where the numbers alone say little."""
-    if report.stopped_by == "memory":
-        return report.note
-    if report.signal:
-        return f"ended by {format_signal(report.signal)}" + (", core dumped" if report.core_dumped else "")
-    return report.note
-
-
-def _why(report: RunEnded) -> str:
-    if report.stopped_by == "memory":
-        return "out_of_memory"
-    if report.kind == "exited":
-        if report.how == "abnormal" and report.exit_code == 0 and not report.signal:
-            return "turn"
-        return "signal" if report.signal else "exit"
-    return report.kind

@@ -1,7 +1,7 @@
 """Facts into state. `apply` never refuses: its event has already happened."""
 
 from dataclasses import replace
-from typing import assert_never
+from typing import Final, assert_never
 
 from kaged.domain import restart
 from kaged.domain.events.agent import (
@@ -11,11 +11,14 @@ from kaged.domain.events.agent import (
     ApprovalWithdrawn,
     Ended,
     InputAccepted,
+    OutputHeld,
+    OutputReleased,
     Removed,
     Resized,
     RestartScheduled,
     RunEnded,
     RunExecuted,
+    RunSetAside,
     RunStarted,
     RunWanted,
     SignalHeard,
@@ -24,18 +27,26 @@ from kaged.domain.events.agent import (
     Stopped,
     StopWanted,
 )
-from kaged.domain.machines.agent.state import (
-    AgentState,
-    Phase,
-    Run,
-    Usage,
-)
+from kaged.domain.events.goal import Judged, Paused, PauseWanted, Resumed
+from kaged.domain.goal_spec import GoalLoop
+from kaged.domain.machines.agent.state import AgentState, Phase, Run, Usage
+from kaged.domain.machines.goal import state as goals
+from kaged.domain.machines.goal.state import GoalState, begun_anew, turn_began, turn_ended, turn_lost
+
+_ACTION_CHARS: Final = 120
+_NO_RESTARTS: Final = frozenset({"turn", "resumed", "queue"})  # runs that follow no failure
 
 
 def spawn(agent: str, event: Spawned, at_us: int) -> AgentState:
     """The state that an agent begins with."""
     return AgentState(
-        id=agent, number=event.number, spec=event.spec, supervisor=event.supervisor, created_us=at_us, updated_us=at_us
+        id=agent,
+        number=event.number,
+        spec=event.spec,
+        supervisor=event.supervisor,
+        goal=GoalState() if event.spec.loop is not None else None,
+        created_us=at_us,
+        updated_us=at_us,
     )
 
 
@@ -44,13 +55,14 @@ def apply(state: AgentState, event: AgentEvent, at_us: int) -> AgentState:
     match event:
         case RunWanted():
             run = Run(id=event.run, attempt=event.attempt, ordinal=event.ordinal, wanted_us=at_us)
-            restarts = state.restarts + (event.attempt > 1)
+            restarts = state.restarts + (event.attempt > 1 and event.cause not in _NO_RESTARTS)
             retries = state.retries + 1 if event.cause == "retry" else 0
             # A person who starts it again gives it a clean slate; otherwise its next exit could be the last straw.
             window, failures = ((), 0) if event.cause == "requested" else (state.window, state.failures)
+            goal = begun_anew(state.goal) if state.goal is not None and event.cause == "requested" else state.goal
             return replace(
-                state, run=run, phase="starting", restarts=restarts, retries=retries, window=window, failures=failures,
-                due_us=0, stop=None, ended=None, updated_us=at_us,
+                state, run=run, phase="starting", goal=goal, restarts=restarts, retries=retries, window=window,
+                failures=failures, due_us=0, stop=None, ended=None, updated_us=at_us,
             )  # fmt: skip
         case RunStarted():
             return _with_run(
@@ -60,9 +72,11 @@ def apply(state: AgentState, event: AgentEvent, at_us: int) -> AgentState:
         case RunExecuted():
             state = _with_run(state, phase="executed", pid=event.pid, session=event.session, executed_us=event.at_us)
             phase: Phase = "stopping" if state.stop is not None else "running"
+            if state.loop is not None and state.loop[0].run_is_turn:
+                state = replace(state, goal=turn_began(state.loop[1], at_us))
             return replace(state, phase=phase, updated_us=at_us)
         case RunEnded():
-            state = _with_run(state, phase="ended", end=event)
+            state = _with_run(state, phase="ended", end=event, held_by="", set_aside=False)
             return replace(state, phase="idle", stop=None, updated_us=at_us)
         case StopWanted():
             if event.run:
@@ -81,15 +95,30 @@ def apply(state: AgentState, event: AgentEvent, at_us: int) -> AgentState:
             return _ordered(state, event.order, event.offset + event.length)
         case InputAccepted():
             return _with_run(state, input_end=event.offset + event.length, input_closed=event.eof)
+        case OutputHeld():
+            return _with_run(state, said=event.number, held_by=event.limit)
+        case OutputReleased():
+            return _with_run(state, said=event.number, held_by="")
+        case RunSetAside():
+            return _with_run(state, set_aside=event.protocol > event.spoken)
         case ApprovalRequested():
             return replace(state, approvals=(*state.approvals, event.approval), updated_us=at_us)
         case ApprovalAnswered() | ApprovalWithdrawn():
             left = tuple(item for item in state.approvals if item != event.approval)
             return replace(state, approvals=left, updated_us=at_us)
         case SignalHeard():
-            if event.type == "signal.turn.ended" and state.run is not None and state.run.id == event.run:
-                state = _with_run(state, last_turn=event.outcome)
+            if state.run is not None and state.run.id == event.run:
+                state = _heard(state, state.run, event, at_us)
             return replace(state, usage=_used(state.usage, event))
+        case Judged() | PauseWanted() | Paused() | Resumed():
+            if state.goal is None:
+                return state
+            # A back-off that a pause cuts short has no process to wait for.
+            phase = "idle" if isinstance(event, Paused) and state.phase == "backoff" else state.phase
+            return replace(
+                state, goal=goals.apply(state.goal, event, at_us), phase=phase,
+                due_us=0 if phase == "idle" else state.due_us, updated_us=at_us,
+            )  # fmt: skip
         case Ended():
             return replace(state, phase="ended", ended=event, stop=None, updated_us=at_us)
         case Stopped():
@@ -104,6 +133,34 @@ def apply(state: AgentState, event: AgentEvent, at_us: int) -> AgentState:
             return spawn(state.id, event, at_us)
         case _:
             assert_never(event)
+
+
+def _heard(state: AgentState, run: Run, event: SignalHeard, at_us: int) -> AgentState:
+    goal = state.goal
+    match event.type:
+        case "signal.turn.started":
+            state = _with_run(state, turns=run.turns + 1)
+            goal = turn_began(goal, at_us) if goal is not None else None
+        case "signal.turn.ended":
+            state = _with_run(state, last_turn=event.outcome)
+            goal = turn_ended(goal, event.outcome, at_us) if goal is not None else None
+        case "signal.plan" if goal is not None and not event.parent:
+            goal = replace(goal, plan_done=event.plan_done, plan_items=event.plan_items)
+        case "signal.tool.requested" | "signal.tool.started" if goal is not None:
+            goal = replace(goal, last_action=" ".join(filter(None, (event.tool, event.text)))[:_ACTION_CHARS])
+        case _:
+            pass
+    return replace(state, goal=goal)
+
+
+def _without_process(loop: GoalLoop, goal: GoalState, state: AgentState, event: RunEnded, at_us: int) -> GoalState:
+    """The loop after a run: its turn is over when the program ended well, or when a run is a turn; else it is lost."""
+    assert state.run is not None
+    if loop.run_is_turn and event.kind == "exited" and not event.signal and event.how != "shutdown":
+        return turn_ended(goal, "ok" if event.how == "normal" else "error", at_us)
+    if event.how == "normal" and not goal.turn_ended_us and (goal.turn_began_us or not state.run.turns):
+        return turn_ended(goal, "ok", at_us)
+    return turn_lost(goal, at_us)
 
 
 def _with_run(state: AgentState, **changes: object) -> AgentState:

@@ -9,6 +9,8 @@ from kaged.domain.events.agent import (
     StopWanted,
 )
 from kaged.domain.frozen import frozen
+from kaged.domain.goal_spec import GoalLoop
+from kaged.domain.machines.goal.state import GoalState
 from kaged.domain.spec import AgentSpec
 
 Phase = Literal["starting", "running", "backoff", "stopping", "idle", "stopped", "ended"]
@@ -34,8 +36,12 @@ class Run:
     orders_end: int = 0
     input_end: int = 0
     input_closed: bool = False
+    turns: int = 0  # begun in this run, as far as its adapter hears of them
     last_turn: str = ""  # outcome of the last turn that its adapter heard of; programs without turns have none
     end: RunEnded | None = None
+    said: int = 0  # number of the last word of its shim about its backlog
+    held_by: str = ""  # the limit on waiting output that holds it
+    set_aside: bool = False  # of a newer release, which alone can read its files
 
     @property
     def live(self) -> bool:
@@ -74,6 +80,7 @@ class AgentState:
     removed: bool = False
     approvals: tuple[str, ...] = ()
     usage: Usage = Usage()
+    goal: GoalState | None = None
     created_us: int = 0
     updated_us: int = 0
 
@@ -92,13 +99,31 @@ class AgentState:
             case "backoff":
                 return "waiting"
             case "idle":
-                return "pending"
+                return self._between_runs()
             case "running":
-                return "waiting" if self.approvals else "running"
+                return self._at_work()
             case "starting" | "stopping" | "stopped":
                 return self.phase
             case _:
                 assert_never(self.phase)
+
+    @property
+    def loop(self) -> tuple[GoalLoop, GoalState] | None:
+        """Its loop and where that stands, if it has one."""
+        return (self.spec.loop, self.goal) if self.spec.loop is not None and self.goal is not None else None
+
+    def _between_runs(self) -> str:
+        return self._held or ("running" if self.goal is not None else "pending")
+
+    def _at_work(self) -> str:
+        return "waiting" if self.approvals else self._held or "running"
+
+    @property
+    def _held(self) -> str:
+        """The word for a loop that is held; empty: it is not, or a person has begun a turn all the same."""
+        if self.goal is None or not self.goal.paused or self.goal.turn_began_us:
+            return ""
+        return "waiting" if self.goal.paused == "rate_limit" else "paused"
 
 
 class AgentNotRunning(Precondition):

@@ -12,7 +12,7 @@ from kaged.domain.events.agent import (
     StopCause,
     StopWanted,
 )
-from kaged.domain.machines.agent.ends import ended_as
+from kaged.domain.machines.agent.outcome import ended_as
 from kaged.domain.machines.agent.state import (
     AgentNotEnded,
     AgentNotRunning,
