@@ -32,21 +32,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags = {"log_level": arguments.log_level, "log_format": arguments.log_format, "on_stop": arguments.on_stop}
     if arguments.listen:
         flags["listen"] = arguments.listen
-    try:
-        config = configuration.load(
+
+    def read() -> configuration.Config:
+        return configuration.load(
             state_dir=arguments.state_dir,
             socket=arguments.socket,
             config_file=arguments.config,
             flags=flags,
             environ=os.environ,
         )
+
+    try:
+        config = read()
         if arguments.verb != "serve":
             from kaged import offline  # noqa: PLC0415  what a start does not need: 2 % of it
 
             startup.settle()
             return (offline.run_fsck if arguments.verb == "fsck" else offline.run_reindex)(config, print)
         logs.set_up(config.log_level, config.log_format, under_journal=logs.under_journal(os.environ))
-        return startup.run(Daemon(config, dict(os.environ), agent_umask=agent_umask).run())
+        return startup.run(Daemon(config, dict(os.environ), read=read, agent_umask=agent_umask).run())
     except KageError as error:
         return _refused(error)
     except OSError as error:

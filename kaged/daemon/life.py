@@ -16,7 +16,6 @@ from collections.abc import Callable
 from dataclasses import fields
 from typing import Final
 
-from kaged import config as configuration
 from kaged.adapters.registry import ADAPTERS
 from kaged.api.v1 import daemon_service_pb2 as pb
 from kaged.config import Config, base_environment
@@ -59,7 +58,11 @@ log = logging.getLogger("kaged")
 class Daemon:
     """One life of the daemon. `run` returns its exit code."""
 
-    def __init__(self, config: Config, environ: dict[str, str], *, agent_umask: int = -1) -> None:
+    def __init__(
+        self, config: Config, environ: dict[str, str], *, read: Callable[[], Config], agent_umask: int = -1
+    ) -> None:
+        """`read` makes the configuration again, from the same flags, file and environment: what a reload sees."""
+        self._read = read
         self._agent_umask = agent_umask
         self._config = config
         self._environ = environ
@@ -261,13 +264,7 @@ class Daemon:
 
     def _reload(self) -> tuple[list[str], list[str]]:
         try:
-            fresh = configuration.load(
-                state_dir=str(self._config.state_dir),
-                socket=str(self._config.socket),
-                config_file=None,
-                flags={},
-                environ=self._environ,
-            )
+            fresh = self._read()
         except KageError as error:
             log.error("reload_refused %s", error)
             self._standing.complaint = f"; NOT RELOADED, {error}"

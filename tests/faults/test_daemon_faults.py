@@ -140,6 +140,19 @@ def test_a_broken_configuration_at_sighup_is_named_and_the_daemon_goes_on_as_bef
 # --- bad programs ------------------------------------------------------------------------------------------------
 
 
+def test_a_reload_keeps_the_flags_and_reads_the_file_that_the_start_was_given(tmp_path: Path) -> None:
+    file = tmp_path / "elsewhere.toml"
+    file.write_text('on_stop = "keep"\n')
+    with Kaged(tmp_path, flags=("--config", str(file), "--on-stop", "stop")) as kaged:
+        assert [*kaged.daemon.Reload(daemon_service_pb2.ReloadRequest(), timeout=10).applied] == []
+        file.write_text('on_stop = "keep"\nmin_free_bytes = 1\n')
+        answer = kaged.daemon.Reload(daemon_service_pb2.ReloadRequest(), timeout=10)
+        assert [*answer.applied] == ["min_free_bytes"]
+        running(kaged, *SLEEPER)
+        kaged.stop()
+        assert kaged.carriers() == [], "the flag still says what a stop does"
+
+
 def test_an_agent_that_ignores_the_signal_is_killed_at_its_deadline(kaged: Kaged) -> None:
     agent = running(kaged, "sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.05; done")
     began = time.monotonic()
