@@ -8,7 +8,6 @@ everything drains and `ledger.py` judges. Exit code 0: nothing lost, nothing twi
 """
 
 import argparse
-import contextlib
 import random
 import shutil
 import sys
@@ -17,7 +16,6 @@ import threading
 import time
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -35,8 +33,9 @@ from kaged.api.v1 import (
     supervisor_service_pb2,
     supervisor_service_pb2_grpc,
 )
-from tests.e2e.daemon_kit import Kaged, eventually
+from tests.e2e.daemon_kit import Kaged
 from tests.faults import soak_agent
+from tests.faults.judging import Figures, orphans
 from tests.faults.ledger import Finding, Ledger, Planned
 
 import grpc  # isort: skip  # after daemon_kit, which sets what it must see
@@ -50,37 +49,6 @@ _PASSING: Final = (
 _AGENT: Final = Path(soak_agent.__file__)
 _DRAIN_S: Final = 120.0
 _PATIENCE_S: Final = 600.0  # a daemon that is killed each half second may answer nobody for long
-
-
-@dataclass(slots=True)
-class Figures:
-    """What a soak did and found."""
-
-    kills: int = 0
-    agents: int = 0
-    runs: int = 0
-    bytes: int = 0
-    events: int = 0
-    repeats: int = 0
-    seconds: float = 0.0
-    start_s: list[float] = field(default_factory=list)
-    ends: dict[str, int] = field(default_factory=dict)
-    findings: list[Finding] = field(default_factory=list)
-    orphans: list[str] = field(default_factory=list)
-
-    def count(self, *kinds: str) -> int:
-        """How many findings of these kinds."""
-        return sum(1 for finding in self.findings if finding.kind in kinds)
-
-    def __str__(self) -> str:
-        starts = sorted(self.start_s) or [0.0]
-        ends = " ".join(f"{kind}={count}" for kind, count in sorted(self.ends.items()))
-        return (
-            f"kills={self.kills} agents={self.agents} runs={self.runs} bytes={self.bytes} events={self.events} "
-            f"repeats={self.repeats} {ends} start_p50={starts[len(starts) // 2]:.2f}s start_max={starts[-1]:.2f}s "
-            f"seconds={self.seconds:.0f} lost={self.count('lost', 'disorder')} "
-            f"duplicated={self.count('duplicated')} orphans={len(self.orphans)}"
-        )
 
 
 class Line:
@@ -478,16 +446,7 @@ class Soak:
         figures.findings += ledger.check()
         figures.agents, figures.runs = len(self._plan), len(ledger.runs)
         figures.bytes, figures.events, figures.ends = ledger.bytes, ledger.events, ledger.ends
-        with contextlib.suppress(AssertionError):
-            eventually(lambda: not kaged.carriers(), "no process to be left", 10.0)
-        figures.orphans += [f"pid {pid}" for pid in kaged.carriers()]
-        runs = kaged.state / "runs"
-        with contextlib.suppress(AssertionError):
-            eventually(lambda: not _left(runs), "no folder to be left", 10.0)
-        figures.orphans += [f"folder {name}" for name in _left(runs)]
-        with contextlib.suppress(AssertionError):
-            eventually(lambda: not _zombies(kaged), "no zombie to be left", 10.0)
-        figures.orphans += [f"zombie {pid}" for pid in _zombies(kaged)]
+        figures.orphans += orphans(kaged)
         kaged.kill()
         code, words = kaged.fsck()
         if code:
@@ -496,24 +455,6 @@ class Soak:
 
 def _without_state(answer: Any) -> Any:
     return answer.approval.id, answer.approval.state
-
-
-def _left(runs: Path) -> list[str]:
-    return [str(path.relative_to(runs)) for path in runs.glob("*") if path.name != ".trash"] + [
-        str(path.relative_to(runs)) for path in runs.glob(".trash/*")
-    ]
-
-
-def _zombies(kaged: Kaged) -> list[int]:
-    assert kaged.process is not None
-    found = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            text = path.read_bytes()
-            state, parent = text[text.rindex(b")") + 2 :].split()[:2]
-            if state == b"Z" and int(parent) == kaged.process.pid:
-                found.append(int(path.parent.name))
-    return found
 
 
 def soak(folder: Path, *, kills: int, seconds: float, agents: int, seed: int, kinds: list[str]) -> Figures:

@@ -24,8 +24,9 @@ from kaged.api.v1 import agent_service_pb2 as agents_pb
 from kaged.api.v1 import agent_service_pb2_grpc, approval_service_pb2, approval_service_pb2_grpc, spec_pb2
 from tests.e2e.daemon_kit import Kaged, eventually
 from tests.faults import soak_agent
+from tests.faults.judging import Figures
 from tests.faults.ledger import Ledger, Planned
-from tests.faults.soak import Figures, Line
+from tests.faults.soak import Line
 
 import grpc  # isort: skip  # after daemon_kit, which sets what it must see
 
