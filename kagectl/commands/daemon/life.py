@@ -1,27 +1,30 @@
-"""`daemon start`, `stop`, `logs`."""
+"""`daemon start`, `stop`, `restart`."""
 
 import os
-import subprocess
-import time
-from pathlib import Path
 
 import click
 
 from kagectl import show
 from kagectl.client.address import Address, find_address, state_dir
-from kagectl.client.failures import ClientError, Unavailable
+from kagectl.client.failures import Unavailable
 from kagectl.client.methods.daemon import GET_STATUS, SHUTDOWN
-from kagectl.client.quick import QuickClient
+from kagectl.commands.daemon.waiting import (
+    STOP_S,
+    end_daemon,
+    patience_s,
+    status_now,
+    wait_gone,
+    wait_serving,
+)
 from kagectl.connect import dial
-from kagectl.errors import REFUSED, UNAVAILABLE, Complaint, Ended
+from kagectl.errors import REFUSED, UNAVAILABLE, Complaint
 from kagectl.quantities import duration_s
-from kagectl.service import Detached, alive, last_lines, start_detached, start_unit, way
+from kagectl.service.detached import Detached, last_lines, start_detached
+from kagectl.service.machine import Facts, installed
+from kagectl.service.steps import Step, do
 from kagectl.session import Session
 from kagectl.verb import Verb
 from kaged.api.v1 import daemon_service_pb2 as pb
-
-START_S = 30.0
-_LOOK_S = 0.02
 
 
 @click.command(
@@ -36,66 +39,74 @@ kagectl daemon start --state-dir /tmp/try --socket /tmp/try/kaged.sock
 @click.pass_obj
 def start(session: Session, state: str | None, log_level: str | None) -> None:
     """Start kaged and wait until it serves. Uses the service manager when kaged is installed there."""
-    env = dict(os.environ) | ({"KAGE_STATE_DIR": os.path.abspath(state)} if state else {})
-    address = find_address(session.socket or _beside(state), env=env)
-    running = _status(address)
+    env = with_state(state)
+    address = find_address(session.socket or beside(state), env=env)
+    running = status_now(address)
     if running is not None:
         _say(session, running, "already runs")
         return
-    custom = bool(state or session.socket or env.get("KAGE_SOCKET") or env.get("KAGE_STATE_DIR"))
-    how = way(custom=custom)
-    started: Detached | None = None
-    if how == "detached":
-        started = start_detached(state_dir=state_dir(env), socket=address.socket, log_level=log_level)
-    else:
-        start_unit(how)
-    deadline = time.monotonic() + (START_S if session.timeout_s is None else session.timeout_s or 1e9)
-    found: pb.DaemonStatus | None = None
-    while time.monotonic() < deadline:
-        found = _status(address)
-        if found is not None and found.phase in (pb.DAEMON_PHASE_SERVING, pb.DAEMON_PHASE_READ_ONLY):
-            _say(session, found, "started")
-            return
-        if started is not None and (code := started.process.poll()) is not None:
-            _failed(started, f"kaged ended with exit code {code}")
-        time.sleep(_LOOK_S)
+    found = None if state or session.socket else installed(env)
     if found is not None:
+        _obey(found[1].start(), found[0])
+        _say(session, wait_serving(address, within_s=patience_s(session)), "started")
+        return
+    started = start_detached(state_dir=state_dir(env), socket=address.socket, log_level=log_level)
+    _say(session, _wait_detached(session, address, started), "started")
+
+
+@click.command(
+    cls=Verb,
+    examples="""
+kagectl daemon restart                      after an upgrade: agents and followers do not notice
+""",
+)
+@click.option("--state-dir", "state", metavar="DIR", default=None, help="Folder of its state.")
+@click.option("--log-level", default=None, help="Of a daemon that is started detached.")
+@click.pass_obj
+def restart(session: Session, state: str | None, log_level: str | None) -> None:
+    """Replace the daemon by a new one and wait until that serves. Agents go on, and the new one adopts them.
+
+    One that does not answer is restarted by the service manager. One that was started detached comes back under the
+    service manager when kaged is installed there by now.
+    """
+    env = with_state(state)
+    address = find_address(session.socket or beside(state), env=env)
+    found = None if state or session.socket else installed(env)
+    before = status_now(address)
+    kept = 0
+    if before is None:
+        kept = -1
+        if found is None:
+            raise Complaint(
+                f"no daemon answers at {address.socket}", hint="kagectl daemon start", exit_code=UNAVAILABLE
+            )
+        _obey(found[1].restart(), found[0])
+    elif before.pid == 1:
         raise Complaint(
-            f"kaged (pid {found.pid}) still recovers: {found.detail}",
+            "kaged is the main program of this container: its end is the container's",
+            hint="restart the container",
+            exit_code=REFUSED,
+        )
+    elif before.phase == pb.DAEMON_PHASE_RECOVERING:
+        raise Complaint(
+            f"kaged (pid {before.pid}) is just starting: {before.detail}",
             hint="kagectl daemon status --watch",
             exit_code=UNAVAILABLE,
         )
-    if started is not None:
-        _failed(started, "kaged did not open its socket in time")
-    raise Complaint("kaged did not start in time", hint="kagectl daemon logs", exit_code=UNAVAILABLE)
-
-
-def _beside(state: str | None) -> str | None:
-    """A state folder named without a socket: the socket goes into it, or two daemons would fight for one."""
-    return os.path.join(os.path.abspath(state), "run", "kaged.sock") if state else None
-
-
-def _failed(started: Detached, what: str) -> None:
-    for line in last_lines(started.log, 5):
-        click.echo(f"  {line}", err=True)
-    raise Complaint(what, hint=f"its log: {started.log}", exit_code=UNAVAILABLE)
-
-
-def _status(address: Address) -> pb.DaemonStatus | None:
-    """The status, or None while nobody answers. Other errors (a wrong token) are for the person."""
-    try:
-        with QuickClient(address, timeout_s=2.0) as client:
-            return client.call(GET_STATUS, pb.GetStatusRequest(), repeat=True).status
-    except Unavailable:
-        return None
-    except ClientError as error:
-        if error.reason in ("TOKEN_MISSING",) or error.code == "DEADLINE_EXCEEDED":
-            return None  # it is just being written, or the daemon is too busy to say
-        raise
-
-
-def _say(session: Session, status: pb.DaemonStatus, what: str) -> None:
-    show.one(session, status, lambda: f"kaged {status.version} {what}: pid {status.pid}, socket {status.socket}")
+    elif found is not None and found[1].system and os.geteuid() != 0:
+        kept = -1
+        _obey(found[1].restart(), found[0])  # we could end it, but not start it again
+    else:
+        kept = _end_keeping(address, before)
+        if found is not None:
+            _obey(found[1].start(), found[0])
+        else:
+            started = start_detached(state_dir=before.state_dir, socket=before.socket, log_level=log_level)
+            _wait_detached(session, address, started)
+    old = before.pid if before is not None else 0
+    now = wait_serving(address, within_s=patience_s(session), not_pid=old)
+    agents = f"; {kept} agent{'s' * (kept != 1)} went on" if kept >= 0 else ""
+    _say(session, now, f"restarted{agents}")
 
 
 @click.command(
@@ -115,11 +126,7 @@ def stop(session: Session, stop_agents: bool, within: str) -> None:
     with dial(session) as client:
         pid = client.call(GET_STATUS, pb.GetStatusRequest()).status.pid
         answer = client.call(SHUTDOWN, pb.ShutdownRequest(mode=mode, timeout_s=limit_s), repeat=False)
-    deadline = time.monotonic() + limit_s + 5.0
-    while alive(pid):
-        if time.monotonic() > deadline:
-            raise Complaint(f"kaged (pid {pid}) is still there", hint="kagectl daemon logs", exit_code=REFUSED)
-        time.sleep(_LOOK_S)
+    wait_gone(pid, limit_s + 5.0)
 
     def text() -> str:
         if stop_agents:
@@ -129,25 +136,42 @@ def stop(session: Session, stop_agents: bool, within: str) -> None:
     show.one(session, answer, text)
 
 
-@click.command(cls=Verb, examples="kagectl daemon logs -f")
-@click.option("-f", "--follow", is_flag=True, help="Go on with what comes.")
-@click.option("-n", "--tail", type=click.IntRange(min=0), default=100, help="Only the last so many lines.")
-@click.option("--state-dir", "state", metavar="DIR", default=None, help="Folder of its state.")
-def logs(follow: bool, tail: int, state: str | None) -> None:
-    """What the daemon logged: from the service manager's journal, else from its log file."""
-    env = dict(os.environ) | ({"KAGE_STATE_DIR": os.path.abspath(state)} if state else {})
-    log = Path(state_dir(env)) / "kaged.log"
-    if way(custom=bool(state or env.get("KAGE_STATE_DIR"))) == "systemd":
-        command = ["journalctl", "--user", "--unit", "kaged", "--no-pager", f"--lines={tail}"]
-    elif log.exists():
-        command = ["tail", f"--lines={tail}" if os.uname().sysname == "Linux" else f"-n{tail}"]
-    else:
-        raise Complaint(f"there is no log at {log}", hint="kaged logs there when kagectl daemon start starts it")
-    command += (["--follow"] if command[0] == "journalctl" else ["-F"]) if follow else []
-    command += [str(log)] if command[0] == "tail" else []
+def with_state(state: str | None) -> dict[str, str]:
+    """The environment, with the state folder that was named."""
+    return dict(os.environ) | ({"KAGE_STATE_DIR": os.path.abspath(state)} if state else {})
+
+
+def beside(state: str | None) -> str | None:
+    """A state folder named without a socket: the socket goes into it, or two daemons would fight for one."""
+    return os.path.join(os.path.abspath(state), "run", "kaged.sock") if state else None
+
+
+def _end_keeping(address: Address, before: pb.DaemonStatus) -> int:
     try:
-        code = subprocess.run(command, check=False).returncode
-    except OSError as error:
-        raise Complaint(f"{command[0]}: {error.strerror}", exit_code=UNAVAILABLE) from None
-    if code:
-        raise Ended(UNAVAILABLE)
+        return end_daemon(address, before.pid).agents_kept
+    except Unavailable:  # somebody else was quicker
+        wait_gone(before.pid, STOP_S)
+        return before.agents.get("running", 0)
+
+
+def _obey(steps: list[Step], facts: Facts) -> None:
+    for step in steps:
+        do(step, facts.manager_environ)
+
+
+def _wait_detached(session: Session, address: Address, started: Detached) -> pb.DaemonStatus:
+    def watch() -> None:
+        if (code := started.process.poll()) is not None:
+            raise _failed(started, f"kaged ended with exit code {code}")
+
+    return wait_serving(address, within_s=patience_s(session), watch=watch)
+
+
+def _failed(started: Detached, what: str) -> Complaint:
+    for line in last_lines(started.log, 5):
+        click.echo(f"  {line}", err=True)
+    return Complaint(what, hint=f"its log: {started.log}", exit_code=UNAVAILABLE)
+
+
+def _say(session: Session, status: pb.DaemonStatus, what: str) -> None:
+    show.one(session, status, lambda: f"kaged {status.version} {what}: pid {status.pid}, socket {status.socket}")
