@@ -15,7 +15,7 @@ JOBS ?= auto
 # Code in documents is laid out for people.
 FORMAT := $(BIN)/ruff format --exclude '*.md' --exclude .venv
 
-.PHONY: help demo test check format proto breaking bench run search test-agents torture clean
+.PHONY: help demo test check format proto breaking bench run search test-agents torture dist test-dist clean
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -69,6 +69,29 @@ search: $(VENV)/.ready ## a night's search by chance: SEARCH times the examples 
 torture: $(VENV)/.ready ## the long soak: random kill -9 of the daemon
 	@$(BIN)/python -m tests.faults.soak --kills 600
 
+MINUTES ?= 0
+torture-sweep: $(VENV)/.ready ## kill -9 at every system call, by strace; hours, goes on where it stopped (MINUTES=30 for a while)
+	@$(BIN)/python -m tests.faults.sweep_all --minutes $(MINUTES)
+
+TIMES ?= 5
+torture-points: $(VENV)/.ready ## kill -9 at every named crash point, at its first TIMES passes
+	@$(BIN)/python -m tests.faults.crash --times $(TIMES)
+
+# Linux: the interpreter that is carried. It needs a shared libpython; a newer or older one is a matter of choice.
+DIST_PYTHON ?= $(PYTHON)
+dist: ## build dist/: wheel, sdist, and kage, one file that needs nothing installed (needs gcc, liblzma-dev)
+	@test -n "$(DIST_PYTHON)" || { echo "make dist needs Python 3.11 or newer on PATH (or DIST_PYTHON=/path/to/python3)" >&2; exit 1; }
+	@rm -rf build/dist dist && mkdir -p build/dist
+	@$(DIST_PYTHON) -m venv build/dist/venv
+	@build/dist/venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt hatchling
+	@build/dist/venv/bin/python -m hatchling --quiet build --directory dist
+	@if [ "$$(uname)" = Linux ]; then build/dist/venv/bin/python packaging/onefile/build.py --python build/dist/venv/bin/python \
+	  --wheel dist/*.whl --work build/dist/onefile --out dist/kage; else echo "the one file is for Linux only"; fi
+	@ls -l dist
+
+test-dist: $(VENV)/.ready dist ## build dist/ and try all of it: without Python, on a real systemd, in a new venv (minutes)
+	@KAGE_ONE_FILE=dist/kage $(BIN)/python -m pytest -q -ra tests/dist
+
 clean: ## remove what the other targets made
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist build
+	rm -rf $(VENV) .torture .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist build
 	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +

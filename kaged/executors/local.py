@@ -144,11 +144,21 @@ class LocalExecutor:
 
     name: Final = "local"
 
-    def __init__(self, shim: Path, *, python: str | None = None, prefix: tuple[str, ...] = (), umask: int = -1) -> None:
+    def __init__(
+        self,
+        shim: Path,
+        *,
+        python: str | None = None,
+        carried: Path | None = None,
+        prefix: tuple[str, ...] = (),
+        umask: int = -1,
+    ) -> None:
+        """`python`: another interpreter for shims; `carried`: a copy of the one that we run on (carried.py)."""
         # byte code is for the Python that we run on; any other one compiles the source
         self._shim = byte_code(shim) if python is None and byte_code(shim).exists() else shim
         # not the venv's link to it: a shim must start while an upgrade replaces the venv
-        self._python = python or getattr(sys, "_base_executable", "") or sys.executable
+        ours = getattr(sys, "_base_executable", "") or sys.executable
+        self._python = python or (str(carried) if carried is not None else ours)
         self._prefix = prefix
         self._umask = umask  # the agent's: the daemon's own is 077, and files of a work tree must not be; -1: as it is
 
