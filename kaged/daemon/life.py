@@ -26,6 +26,7 @@ from kaged.daemon.space import Space
 from kaged.daemon.standing import Standing
 from kaged.domain.errors import KageError
 from kaged.domain.events.agent import DaemonEvent
+from kaged.executors.carried import install_python
 from kaged.executors.daemon_lock import DaemonLock
 from kaged.executors.local import install_shim
 from kaged.executors.provider import LocalRuns, ProcSampler, RunWatch
@@ -174,6 +175,7 @@ class Daemon:
     def _build(self, journal: Journal, key: bytes) -> Core:
         config = self._config
         shim = install_shim(config.state_dir)
+        carried = install_python(config.state_dir)
         manager = find_manager(self._environ)
         scopes = Scopes(manager) if manager is not None else None
         self._standing.scopes = scopes is not None
@@ -189,7 +191,7 @@ class Daemon:
         return Core(
             journal,
             self._system,
-            LocalRuns(config.runs_dir, shim, umask=self._agent_umask, scopes=scopes),
+            LocalRuns(config.runs_dir, shim, umask=self._agent_umask, scopes=scopes, carried=carried),
             RunWatch(config.runs_dir),
             ADAPTERS,
             settings,

@@ -48,10 +48,18 @@ class LocalRuns:
     """Runs as children under a folder, each in a scope of its own where there is somebody to ask for one. Without,
     limits that need cgroups are not enforced."""
 
-    def __init__(self, runs_dir: Path, shim: Path, *, umask: int = -1, scopes: Scopes | None = None) -> None:
+    def __init__(
+        self,
+        runs_dir: Path,
+        shim: Path,
+        *,
+        umask: int = -1,
+        scopes: Scopes | None = None,
+        carried: Path | None = None,
+    ) -> None:
         runs_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._dir = runs_dir
-        self._local = LocalExecutor(shim, umask=umask)
+        self._local = LocalExecutor(shim, umask=umask, carried=carried)
         self._scopes = scopes
         self.enforces: frozenset[str] = _BY_THE_DAEMON | (scopes.enforces if scopes is not None else frozenset())
 
