@@ -15,7 +15,7 @@ JOBS ?= auto
 # Code in documents is laid out for people.
 FORMAT := $(BIN)/ruff format --exclude '*.md' --exclude .venv
 
-.PHONY: help demo test check format proto breaking bench run search test-agents torture dist test-dist clean
+.PHONY: help demo test check format proto breaking bench run search test-agents torture torture-sweep torture-points dist test-dist clean
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -68,6 +68,14 @@ search: $(VENV)/.ready ## a night's search by chance: SEARCH times the examples 
 
 torture: $(VENV)/.ready ## the long soak: random kill -9 of the daemon
 	@$(BIN)/python -m tests.faults.soak --kills 600
+
+MINUTES ?= 0
+torture-sweep: $(VENV)/.ready ## kill -9 at every system call, by strace; hours, goes on where it stopped (MINUTES=30 for a while)
+	@$(BIN)/python -m tests.faults.sweep_all --minutes $(MINUTES)
+
+TIMES ?= 5
+torture-points: $(VENV)/.ready ## kill -9 at every named crash point, at its first TIMES passes
+	@$(BIN)/python -m tests.faults.crash --times $(TIMES)
 
 MINUTES ?= 0
 torture-sweep: $(VENV)/.ready ## kill -9 at every system call, by strace; hours, goes on where it stopped (MINUTES=30 for a while)

@@ -24,8 +24,8 @@ from kaged.api.v1 import agent_service_pb2 as agents_pb
 from kaged.api.v1 import agent_service_pb2_grpc, approval_service_pb2, approval_service_pb2_grpc, spec_pb2
 from tests.e2e.daemon_kit import Kaged, eventually
 from tests.faults import soak_agent
-from tests.faults.judging import Figures
-from tests.faults.ledger import Ledger, Planned
+from tests.faults.judging import Figures, judge
+from tests.faults.ledger import Planned
 from tests.faults.soak import Line
 
 import grpc  # isort: skip  # after daemon_kit, which sets what it must see
@@ -45,7 +45,7 @@ class Sweep:
     def __init__(self, kaged: Kaged) -> None:
         self._kaged = kaged
         self._up = threading.Event()
-        self._plan: list[Planned] = []
+        self.plan: list[Planned] = []
         self.points = 0
         self.killed = 0
 
@@ -76,7 +76,7 @@ class Sweep:
         self._up.set()
         worker.join(60.0)
         assert not worker.is_alive(), "the client did not get its answers"
-        for planned in self._plan[-4:]:
+        for planned in self.plan[-4:]:
             try:
                 kaged.wait(planned.agent)
             except grpc.RpcError as error:
@@ -92,9 +92,9 @@ class Sweep:
         if not self._up.is_set():
             self._kaged.start()
             self._up.set()
-        before = len(self._plan)
+        before = len(self.plan)
         worker.start()
-        eventually(lambda: len(self._plan) > before + 2 or not worker.is_alive(), "some agents")
+        eventually(lambda: len(self.plan) > before + 2 or not worker.is_alive(), "some agents")
         self._up.clear()
         self._kaged.kill()
 
@@ -159,7 +159,7 @@ class Sweep:
         line.reset()
 
     def _spawn(self, line: Line, kind: str) -> Planned:
-        number = len(self._plan)
+        number = len(self.plan)
         python = getattr(sys, "_base_executable", sys.executable)
         spec = spec_pb2.AgentSpec(
             name=f"{kind}-{number}",
@@ -171,7 +171,7 @@ class Sweep:
         request = agents_pb.SpawnAgentRequest(spec=spec, request_id=f"spawn.{number}")
         agent = line.call(agent_service_pb2_grpc.AgentServiceStub, "SpawnAgent", request).agent
         planned = Planned(agent.id, kind, 1000 + number, request.request_id)
-        self._plan.append(planned)
+        self.plan.append(planned)
         return planned
 
     def _answer(self, line: Line, asker: Planned) -> None:
@@ -186,18 +186,6 @@ class Sweep:
         )
         line.call(service, "AnswerApproval", request)
         asker.answers.append(("approved", "go"))
-
-    def judge(self) -> Figures:
-        """The whole journal, and what is left on the machine."""
-        ledger = Ledger(self._plan)
-        for event in self._kaged.read():
-            ledger.take(event)
-        figures = Figures(kills=self.killed, agents=len(self._plan), runs=len(ledger.runs), events=ledger.events)
-        figures.findings, figures.bytes, figures.ends = ledger.check(), ledger.bytes, ledger.ends
-        with contextlib.suppress(AssertionError):
-            eventually(lambda: not self._kaged.carriers(), "no process to be left", 10.0)
-        figures.orphans = [f"pid {pid}" for pid in self._kaged.carriers()]
-        return figures
 
 
 def _flags(calls: str, number: int) -> list[str]:
@@ -232,7 +220,9 @@ def run(folder: Path, plan: Sequence[tuple[str, int]], say: bool = False) -> tup
             killed = sweep.point(calls, number)
             if say:
                 print(f"{calls} {number} {'killed' if killed else 'not reached'}", flush=True)
-        return sweep, sweep.judge()
+        figures = judge(kaged, sweep.plan)
+        figures.kills = sweep.killed
+        return sweep, figures
     finally:
         kaged.__exit__(*sys.exc_info())
 
