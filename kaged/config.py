@@ -31,6 +31,8 @@ class Config:
     max_subscribers: int = 1000
     unsupervised_s: float = 900
     min_free_bytes: int = 64 << 20
+    spool_bytes: int = 1 << 30
+    max_spool_bytes: int = 8 << 30
     on_stop: str = "auto"
     keep_output_s: float = 0.0
 
@@ -159,6 +161,10 @@ def _with(config: Config, values: Mapping[str, Any], path: Path) -> Config:
             case "on_stop" if value in ("auto", "keep", "stop"):
                 changes[key] = value
             case "max_subscribers" | "min_free_bytes" if str(value).isdigit():
+                changes[key] = int(value)
+            case "spool_bytes" | "max_spool_bytes" if str(value).isdigit():
+                if 0 < int(value) < MIN_SPOOL_BYTES:
+                    raise Invalid((f"{path}: {key}", f"is less than {MIN_SPOOL_BYTES}"), hint="0 is no limit")
                 changes[key] = int(value)
             case "unsupervised_s" | "unsupervised_max":
                 limit = parse_duration_limit_us(str(value), path=f"{path}: {key}")

@@ -1,13 +1,13 @@
 """Every seam of the daemon in one file: what runtime needs from adapters and executors. Pure declarations."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 from kaged.domain.assignment import Assignment, Launch
 from kaged.domain.frozen import frozen
 from kaged.domain.orders import Order
-from kaged.domain.run_records import AgentRecord, Channel, ExitRecord, Meta, RunSpec, SealedRecord
+from kaged.domain.run_records import AgentRecord, Backlog, Channel, ExitRecord, Meta, RunSpec, SealedRecord
 from kaged.domain.signals import Ask, Fed
 
 Measure = Literal["turns", "tokens", "cost"]
@@ -96,6 +96,12 @@ class RunFolder(Protocol):
     def read_sealed(self) -> SealedRecord | None:
         """The final sizes, once nobody can write any more."""
 
+    def read_backlog(self) -> Backlog | None:
+        """What the shim says of output that waits; read it after the spools."""
+
+    def protocol(self) -> int | None:
+        """Which protocol its shim speaks, once it is ready."""
+
     def spool_size(self, channel: Channel) -> int:
         """Bytes captured so far."""
 
@@ -116,6 +122,12 @@ class RunFolder(Protocol):
 
     def write_order(self, offset: int, n: int, order: Order) -> int:
         """Put an order at its place."""
+
+    def note_consumed(self, out_end: int, err_end: int) -> None:
+        """Tell the shim how much of its spools is recorded."""
+
+    def free_spool(self, channel: Channel, start: int, end: int) -> int:
+        """Give back the disk space of recorded bytes; how far it came. `start` where the disk cannot."""
 
     def ring(self) -> None:
         """Make the shim look at its input and orders."""
@@ -168,6 +180,56 @@ class Executor(Protocol):
 
     def empty_trash(self) -> None:
         """Finish removals that a crash interrupted."""
+
+
+@frozen
+class CheckWish:
+    """A command to run in an agent's folder. `id` names it for ever: a repeat first ends what is left of the first."""
+
+    id: str
+    command: tuple[str, ...]
+    folder: str
+    environment: Mapping[str, str]
+    timeout_s: float
+
+
+@frozen
+class CheckEnd:
+    """How it ended. `exit_code` -1: it did not start, or a signal ended it. `output`: the last of what it printed."""
+
+    exit_code: int
+    took_us: int
+    output: bytes
+    timed_out: bool = False
+
+
+@frozen
+class FolderMark:
+    """A folder at a moment. `mark` is equal while nothing in it changes, empty when it cannot be told."""
+
+    mark: str = ""
+    files_changed: int = 0
+    lines_added: int = 0
+    lines_removed: int = 0
+
+
+class Checker(Protocol):
+    """Runs the checks of goals. Calls block: made in threads."""
+
+    def run(self, wish: CheckWish) -> CheckEnd:
+        """Run it to its end, or to its time limit; nothing of it is left behind. Never raises for what it does."""
+
+    def cancel(self, check: str) -> None:
+        """End a check that runs, if it does; `run` then returns soon."""
+
+    def read(self, folder: str, path: str, max_bytes: int) -> bytes | None:
+        """The beginning of a file below the folder; None when there is none."""
+
+    def tests_of(self, folder: str) -> tuple[str, ...]:
+        """The command that runs the project's own tests, found by its files; empty when none is found."""
+
+    def mark(self, folder: str) -> FolderMark:
+        """What the folder is like now."""
 
 
 @frozen

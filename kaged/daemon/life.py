@@ -187,6 +187,8 @@ class Daemon:
             unsupervised_s=config.unsupervised_s,
             max_subscribers=config.max_subscribers,
             base_env=base_environment(self._environ),
+            spool_bytes=config.spool_bytes,
+            max_spool_bytes=config.max_spool_bytes,
         )
         return Core(
             journal,

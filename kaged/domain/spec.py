@@ -168,6 +168,8 @@ def _numbers(spec: AgentSpec, enforceable: frozenset[str]) -> Iterator[Violation
             yield f"spec.limits.{name}", "must be 0 (no limit) or more"
         elif value and name not in enforceable:
             yield f"spec.limits.{name}", _NOT_HELD if name in _NEED_CGROUPS else "cannot be enforced here; leave it out"
+    if limits.spool_bytes and not MIN_SPOOL_BYTES <= limits.spool_bytes < 2**62:
+        yield "spec.limits.spool_bytes", f"must be 0 (as the daemon is set) or at least {MIN_SPOOL_BYTES}"
     if restart.period_s <= 0:
         yield "spec.restart.period_s", "must be more than 0"
     if restart.backoff is not None and not 0 <= restart.backoff.base_s <= restart.backoff.max_s:

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from kaged.domain.run_records import RunSpec
+from kaged.domain.run_records import Channel, RunSpec
 from kaged.executors.local import Launched, LocalExecutor
 from kaged.executors.process_table import ProcessTable, Usage, kill_carriers
-from kaged.executors.run_folder import LOCK, Liveness, RunFolder, empty_trash, list_runs
+from kaged.executors.punch import Puncher
+from kaged.executors.run_folder import CONSUMED, LOCK, Liveness, RunFolder, empty_trash, list_runs
 from kaged.executors.scope import ManagerRefused, Scopes
 from kaged.executors.watch import FolderWatch, watch_folders
 from kaged.ports import RunChanges
@@ -23,13 +24,20 @@ _FEW: Final = 8
 class Folder(RunFolder):
     """A run folder with the questions that the runtime asks."""
 
-    __slots__ = ()
+    __slots__ = ("_puncher",)
+
+    def __init__(self, path: Path, puncher: Puncher) -> None:
+        super().__init__(path)
+        self._puncher = puncher
 
     def exists(self) -> bool:
         return self.path.is_dir()
 
     def held(self) -> bool:
         return self.is_alive() is Liveness.HELD
+
+    def free_spool(self, channel: Channel, start: int, end: int) -> int:
+        return self._puncher.punch(self.path, channel, start, end)
 
     def input_size(self) -> int:
         return self._size("in.log")
@@ -61,6 +69,7 @@ class LocalRuns:
         self._dir = runs_dir
         self._local = LocalExecutor(shim, umask=umask, carried=carried)
         self._scopes = scopes
+        self._puncher = Puncher()
         self.enforces: frozenset[str] = _BY_THE_DAEMON | (scopes.enforces if scopes is not None else frozenset())
 
     def launch(self, run: str, spec: RunSpec) -> Launched:
@@ -75,7 +84,7 @@ class LocalRuns:
         return launched
 
     def folder(self, run: str) -> Folder:
-        return Folder(self._dir / run)
+        return Folder(self._dir / run, self._puncher)
 
     def runs(self) -> list[str]:
         return [folder.run_id for folder in list_runs(self._dir)]
@@ -107,7 +116,7 @@ class RunWatch:
     def changed(self) -> RunChanges:
         changes = self._watch.read()
         return RunChanges(
-            runs=frozenset([folder.name for folder, _ in changes.names]),
+            runs=frozenset([folder.name for folder, name in changes.names if not name.startswith(CONSUMED)]),
             let_go=frozenset([folder.name for folder, name in changes.closed if name == LOCK]),
             lost=changes.look_everywhere,
         )

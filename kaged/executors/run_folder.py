@@ -26,6 +26,7 @@ from kaged.crash_points import Point, passed
 from kaged.domain.errors import AlreadyExists, Bug, Precondition, Unavailable
 from kaged.domain.run_records import (
     AgentRecord,
+    Backlog,
     Channel,
     ExitRecord,
     Meta,
@@ -34,8 +35,10 @@ from kaged.domain.run_records import (
     SealedRecord,
     order_line,
     parse_agent,
+    parse_backlog,
     parse_exit,
     parse_meta,
+    parse_protocol,
     parse_sealed,
 )
 
@@ -43,6 +46,7 @@ TRASH: Final = ".trash"
 _ORDERS_BYTES: Final = 4096  # some 60 orders
 _KEEP_SIZE: Final = 1  # FALLOC_FL_KEEP_SIZE
 LOCK: Final = "lock"
+CONSUMED: Final = "consumed"
 
 _T = TypeVar("_T")
 
@@ -170,6 +174,14 @@ class RunFolder:
         """None: somebody may still write to the spools."""
         return self._record("sealed.json", parse_sealed)
 
+    def read_backlog(self) -> Backlog | None:
+        """None: it never had too much to wait with. Read it after the spool: what it gives up may be zeros there."""
+        return self._record("backlog.json", parse_backlog)
+
+    def protocol(self) -> int | None:
+        """Which protocol its shim speaks; None: there is no shim yet. Raises TornRecord."""
+        return self._record("meta.json", parse_protocol)
+
     def spool_size(self, channel: Channel) -> int:
         """Bytes captured so far; 0 before the first."""
         try:
@@ -215,6 +227,11 @@ class RunFolder:
         """Put order number `n` at its absolute place in ctl.log; returns the offset behind it. Repeatable:
         the same arguments are the same bytes, and the shim obeys a number once. Raises InputGap."""
         return self._apply_at("ctl.log", offset, order_line(n, order), Point.ORDER_WRITTEN, Point.ORDER_RUNG)
+
+    def note_consumed(self, out_end: int, err_end: int) -> None:
+        """Tell the shim how much of each spool is recorded, in bytes. Raises OSError."""
+        self._write(f"{CONSUMED}.tmp", b"%d %d\n" % (out_end, err_end))
+        os.rename(f"{self._where}{CONSUMED}.tmp", self._where + CONSUMED)
 
     def ring(self) -> None:
         """Wake the shim. Nobody there, or rung already: both fine, it looks at the files when it comes."""

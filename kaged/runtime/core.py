@@ -368,7 +368,9 @@ class Core:
         if last is None or last.shape.run != state.live_run.id:
             return 0, 0
         fact = fact_at(self.reader, last.seq)
-        return (fact.stdout_end, fact.stderr_end) if isinstance(fact, facts.OutputChunk) else (0, 0)
+        if isinstance(fact, facts.OutputChunk | facts.OutputTruncated | facts.OutputDropped):
+            return fact.stdout_end, fact.stderr_end
+        return 0, 0
 
     async def look_at(self, states: Sequence[AgentState]) -> None:
         """Sample many agents at once, so that `health` of each has an answer."""

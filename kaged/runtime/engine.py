@@ -250,7 +250,7 @@ class Engine:
 def _stream_of(agent: str, event: DomainEvent) -> str:
     base = agent_stream(agent)
     match event:
-        case facts.OutputChunk() | facts.OutputTruncated():
+        case facts.OutputChunk() | facts.OutputTruncated() | facts.OutputDropped():
             return f"{base}/output"
         case facts.RunRead():
             return f"{base}/capture"

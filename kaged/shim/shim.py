@@ -44,15 +44,19 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
 PROTOCOL = 1
-VERSION = "1"
+VERSION = "2"
 
 SPOOL_CHUNK = 128 * 1024  # measured: larger buys no speed, and the buffer is resident memory once used
 PIPE_BYTES = 256 * 1024  # not 1 MiB: a user may pin 64 MiB of pipes, then every new pipe shrinks to 8 KiB
 ROUND_CHUNKS = 8  # chunks of one stream before the other streams and control get their turn
 LINE_LIMIT = 64 * 1024
+BLOCK = 4096
 LOCK_WAIT_S = 2.0  # a liveness probe may hold the lock for microseconds; another shim holds it for good
 KILL_LIMIT_S = 10.0  # after this a process that SIGKILL did not end is reported as a survivor
 DISK_RETRY_S = 0.25
+HELD_LOOK_S = 1.0  # a held agent is let on by the bell; this is for a daemon that came back, and for other runs' room
+HELD_SAID_S, HELD_OVER_S = 1.0, 5.0  # a hold shorter than the first is no news; a pause shorter than the second no end
+LAST_WORDS_BYTES = 1 << 20  # of an agent that is stopped because its spool is full
 SPOOL_GIVE_UP_S = 60.0  # only for errors that are not "full", and only after every process is gone
 
 PR_SET_PDEATHSIG = 1
@@ -343,6 +347,9 @@ class Spec:
             self.stop_signal = int(raw.get("stop_signal") or SIGTERM)
             self.grace_s = float(raw.get("grace_s", 10))
             self.linger_s = float(raw.get("linger_s", 2))
+            self.spool_bytes = int(raw.get("spool_bytes") or 0)
+            self.max_spool_bytes = int(raw.get("max_spool_bytes") or 0)
+            self.on_full = str(raw.get("on_full") or "pause")
         except BadSpecError:
             raise
         except Exception as error:
@@ -382,14 +389,183 @@ class Control:
         return orders
 
 
+class Backlog:
+    """Captured output that no daemon has recorded yet, of this run and of all of them, against what may wait.
+
+    `floors` are the first bytes that are neither recorded (the daemon says so in `consumed`) nor given up.
+    """
+
+    def __init__(self, spec: Spec) -> None:
+        self.limit = spec.spool_bytes
+        self.total = spec.max_spool_bytes
+        self.policy = spec.on_full
+        self.spools: dict[str, int] = {}
+        self.floors = {"out": 0, "err": 0}
+        self.given_up = {"out": 0, "err": 0}
+        self.full = ""  # the limit that is reached
+        self.looked_at = 0  # bytes in our spools when all runs were last looked at
+        self.number = 0  # of what was said; odd: that the agent is held
+        self.since: float | None = None  # held since
+        self.free_since = self.say_at = 0.0
+        self.since_us = self.held_us = 0
+        self.why = ""
+
+    def sizes(self) -> dict[str, int]:
+        return {name: posix.fstat(spool).st_size for name, spool in self.spools.items()}
+
+    def waiting(self, sizes: dict[str, int]) -> int:
+        return sum(max(0, sizes[name] - self.floors[name]) for name in sizes)
+
+    def learn(self) -> None:
+        for name, end in zip(self.floors, consumed("consumed"), strict=False):
+            self.floors[name] = max(self.floors[name], end)
+
+    def room(self) -> int:
+        """How many bytes may be captured now, at most SPOOL_CHUNK; 0: `full` says why."""
+        if not self.limit and not self.total:
+            self.full = ""
+            return SPOOL_CHUNK
+        sizes = self.sizes()
+        waiting = self.waiting(sizes)
+        room = SPOOL_CHUNK
+        if self.full or (self.limit and waiting + SPOOL_CHUNK > self.limit):
+            self.learn()
+            waiting = self.waiting(sizes)
+        if self.limit:
+            room = min(room, self.limit - waiting)
+            # once held, not let on for a few bytes
+            if room <= 0 or (self.full == "spool_bytes" and waiting > self.limit - self.limit // 4):
+                self.full = "spool_bytes"
+                return 0
+        size = sum(sizes.values())
+        step = min(max(self.total // 256, 1 << 20), 16 << 20)
+        if self.total and (self.full or size - self.looked_at >= step):
+            if waiting_everywhere() >= self.total:
+                self.full = "max_spool_bytes"
+                return 0
+            self.looked_at = size
+        self.full = ""
+        return room
+
+    def give_up(self) -> bool:
+        """Let go of the oldest output that waits, a quarter of what may, up to the end of a line. False: it cannot
+        be done here. What goes is said first: a daemon that reads zeros finds out before it believes them."""
+        self.learn()
+        sizes = self.sizes()
+        name = max(sizes, key=lambda name: sizes[name] - self.floors[name])
+        start, size, spool = self.floors[name], sizes[name], self.spools[name]
+        if start >= size or not punch(spool, size + BLOCK - size % BLOCK, BLOCK):  # beyond its end: only a question
+            return False
+        end = min(size, start + max((self.limit or self.total) // 4, BLOCK))
+        fd = posix.open(name + ".log", posix.O_RDONLY | posix.O_CLOEXEC)
+        try:
+            line = posix.pread(fd, LINE_LIMIT, end).find(b"\n")
+        finally:
+            posix.close(fd)
+        end = min(size, end + line + 1)
+        before, self.given_up[name] = self.given_up[name], end
+        try:
+            self.write()
+        except OSError as error:
+            self.given_up[name] = before
+            log(f"backlog.json: {error.strerror}; nothing is given up")
+            return False
+        self.floors[name] = end
+        start -= start % BLOCK
+        punch(spool, start, end - end % BLOCK - start)
+        return True
+
+    def write(self) -> None:
+        self.why = self.full or self.why
+        record: dict[str, object] = {"number": self.number, "why": self.why, "since_us": self.since_us}
+        record["held_us"] = self.held_us
+        record["waiting"] = self.waiting(self.sizes())
+        record["limit"] = self.total if self.why == "max_spool_bytes" else self.limit
+        record["out_given_up"], record["err_given_up"] = self.given_up["out"], self.given_up["err"]
+        write_record("backlog.json", record | moment())
+
+    def note(self, held: bool, now: float) -> None:
+        """Keep account of holding the agent, and say so when it lasts."""
+        if held and self.since is None:
+            self.since = now
+            if self.number % 2 == 0 and now - self.free_since > HELD_OVER_S:
+                self.since_us, self.held_us = wall_us(), 0
+        elif not held and self.since is not None:
+            self.held_us += int((now - self.since) * 1e6)
+            self.since, self.free_since = None, now
+        if (due := self.due()) is not None and now >= due:
+            self.number += 1
+            try:
+                self.write()
+            except OSError:  # a full disk
+                self.number -= 1
+                self.say_at = now + HELD_LOOK_S
+
+    def due(self) -> float | None:
+        """When there is something to say."""
+        if self.number % 2:
+            return None if self.since is not None else max(self.say_at, self.free_since + HELD_OVER_S)
+        return None if self.since is None else max(self.say_at, self.since + HELD_SAID_S - self.held_us / 1e6)
+
+
+def consumed(path: str) -> list[int]:
+    """How far a daemon has recorded a run's two spools, in bytes; empty: not known."""
+    try:
+        return [int(word) for word in read_file(path, 64).split()][:2]
+    except (OSError, ValueError):
+        return []
+
+
+def waiting_everywhere() -> int:
+    """Captured bytes of all runs that are not recorded yet, nor given up."""
+    found = 0
+    try:
+        runs = posix.listdir("..")
+    except OSError:
+        return 0
+    for run in runs:
+        done = consumed(f"../{run}/consumed") or [0, 0]
+        for name, end in zip(("out", "err"), done, strict=False):
+            try:
+                spool = posix.stat(f"../{run}/{name}.log")
+            except OSError:
+                continue  # its run is over
+            found += max(0, min(spool.st_size - end, spool.st_blocks * 512))
+    return found
+
+
+def punch(fd: int, start: int, length: int) -> bool:
+    """Give back the blocks of a range of a file, both in whole blocks. False: it cannot be done here."""
+    if length <= 0:
+        return True
+    try:
+        if not LINUX:  # macOS: F_PUNCHHOLE of {flags, reserved, offset, length}
+            fcntl.fcntl(fd, 99, b"".join(number.to_bytes(8, sys.byteorder) for number in (0, start, length)))
+            return True
+        import _ctypes
+
+        call: Any = _ctypes
+        wide = type("wide", (call._SimpleCData,), {"_type_": "q"})
+        libc = call.dlopen(None, 0)
+        try:
+            fallocate = call.dlsym(libc, "fallocate64")
+        except OSError:
+            fallocate = call.dlsym(libc, "fallocate")
+        # 3: keep the size, make a hole
+        return bool(call.call_function(fallocate, (fd, 3, wide(start), wide(length))) == 0)
+    except (ImportError, OSError, AttributeError):
+        return False
+
+
 class Pump:
     """One captured stream: source (pipe or pty master) -> append-only spool. Drops no byte it has read."""
 
     buffer = bytearray(0)  # one for all streams: it is empty between two calls
 
-    def __init__(self, source: int, spool: int) -> None:
+    def __init__(self, source: int, spool: int, room: Callable[[], int]) -> None:
         self.source = source
         self.spool = spool
+        self.room = room
         self.pending = b""
         self.retry_at = 0.0
         self.error = 0
@@ -405,8 +581,11 @@ class Pump:
         if self.source < 0:
             return False
         for _ in range(ROUND_CHUNKS):
+            room = self.room()
+            if room <= 0:
+                return False
             try:
-                size = posix.readv(self.source, [self.buffer])
+                size = posix.readv(self.source, [memoryview(self.buffer)[:room]])
             except BlockingIOError:
                 return False
             except OSError:  # EIO: the last holder of the terminal closed it
@@ -448,6 +627,8 @@ class Shim:
         self.spec = spec
         self.folder = folder
         self.control = Control()
+        self.backlog = Backlog(spec)
+        self.frozen = False  # held by SIGSTOP, because its output does not come by us
         self.pumps: list[Pump] = []
         self.spools: dict[str, int] = {}
         self.records: list[tuple[str, dict[str, object], bool]] = []  # still to be written, in this order
@@ -519,7 +700,8 @@ class Shim:
                 posix.set_blocking(self.feed, False)
         if sources:
             Pump.buffer = bytearray(SPOOL_CHUNK)
-        self.pumps = [Pump(source, spool) for source, spool in sources]
+        self.backlog.spools = self.spools
+        self.pumps = [Pump(source, spool, self.backlog.room) for source, spool in sources]
         self.exec_status, report = posix.pipe()
         posix.set_blocking(self.exec_status, False)
         parent = posix.getpid()
@@ -558,6 +740,7 @@ class Shim:
         more = False
         for pump in self.pumps:
             more = pump.step(now) or more
+        more = self.mind_backlog(now) or more
         if self.input_due:
             self.input_due = self.push_input()
         self.reap(now)
@@ -574,18 +757,22 @@ class Shim:
         poll.register(self.bell, select.POLLIN)
         poll.register(self.wake, select.POLLIN)
         now = time.monotonic()
-        due = [self.kill_at, self.wall_at, self.probe_at]
+        due = [self.kill_at, self.wall_at, self.probe_at, self.backlog.due()]
+        held = self.backlog.full != ""
+        if held or (not self.pumps and (self.backlog.limit or self.backlog.total)):
+            due.append(now + HELD_LOOK_S)
         if self.records:
             due.append(self.records_retry_at)
         for pump in self.pumps:
             if pump.pending:
                 due.append(pump.retry_at)
-            elif pump.source >= 0:
+            elif pump.source >= 0 and not held:
                 poll.register(pump.source, select.POLLIN)
         if self.exec_status >= 0:
             poll.register(self.exec_status, select.POLLIN)
         if self.feed >= 0 and self.feed_blocked:
-            events = select.POLLOUT | (select.POLLIN if self.feed_is_tty and self.pumps[0].wants_read() else 0)
+            reads = self.feed_is_tty and self.pumps[0].wants_read() and not held
+            events = select.POLLOUT | (select.POLLIN if reads else 0)
             poll.register(self.feed, events)
         if timeout_s is None and (left := [moment - now for moment in due if moment is not None]):
             timeout_s = max(0.001, min(left))
@@ -600,6 +787,28 @@ class Shim:
                     pass
             except OSError:
                 pass
+
+    def mind_backlog(self, now: float) -> bool:
+        """More output waits than may: hold the agent, stop it, or give up the oldest. True: there is room again."""
+        backlog = self.backlog
+        if self.reaped and self.frozen:
+            self.frozen = False
+        if not self.pumps and not self.reaped:
+            backlog.room()  # with `capture: file` nothing else asks
+        if backlog.full and backlog.policy == "drop_oldest" and backlog.give_up():
+            backlog.full = ""
+            return True
+        if backlog.full and backlog.policy == "stop" and not self.stopped_by and not self.reaped:
+            self.stop(backlog.full, self.spec.stop_signal, self.spec.grace_s)
+            backlog.limit, backlog.total = backlog.waiting(backlog.sizes()) + LAST_WORDS_BYTES, 0
+            backlog.full = ""
+            return True
+        held = backlog.full != "" and not self.reaped
+        backlog.note(held, now)
+        if not self.pumps and held != self.frozen and self.kill_at is None and not self.reaped:
+            self.frozen = held
+            self.signal_group(SIGSTOP if held else SIGCONT)
+        return False
 
     def settle_exec(self) -> None:
         """Learn what became of exec: end of file = it worked, bytes = why not."""
@@ -823,6 +1032,7 @@ class Shim:
 
     def drained(self, now: float) -> bool:
         """Nobody of the tree is left to write. Take what the pipes still hold, then seal."""
+        self.backlog.limit = self.backlog.total = 0
         for pump in self.pumps:
             for _ in range(16):  # a full pipe is one step; a stranger who holds it and writes on may not hold us
                 if not pump.step(now):

@@ -63,6 +63,9 @@ class Wishes(TypedDict, total=False):
     stop_signal: int
     grace_s: float
     linger_s: float
+    spool_bytes: int
+    max_spool_bytes: int
+    on_full: str
 
 
 class Run:

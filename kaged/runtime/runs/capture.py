@@ -17,6 +17,7 @@ from kaged.domain.events.agent import (
     InputAccepted,
     Mask,
     OutputChunk,
+    OutputDropped,
     OutputTruncated,
     RunRead,
     SignalHeard,
@@ -79,7 +80,46 @@ class Capture:
             self.place.out_end = found
         else:
             self.place.err_end = found
-        return OutputTruncated(run=self._run, channel=channel, expected=expected, found=found)
+        return OutputTruncated(
+            run=self._run,
+            channel=channel,
+            expected=expected,
+            found=found,
+            stdout_end=self.place.out_end,
+            stderr_end=self.place.err_end,
+        )
+
+    def dropped(self, channel: Channel, end: int, limit: str) -> list[CaptureEvent]:
+        """The bytes up to `end` that are not recorded are gone: say so, and go on behind them. What the adapter had
+        not understood before them will not become whole any more."""
+        place = self.place
+        start = place.end(channel)
+        if channel == "out":
+            place.out_end = end
+        else:
+            place.err_end = end
+        gone = OutputDropped(
+            run=self._run,
+            channel=channel,
+            start=start,
+            end=end,
+            stdout_end=place.out_end,
+            stderr_end=place.err_end,
+            limit=limit,
+        )
+        if channel == "err" or not self._adapter.listens:
+            return [gone]
+        place.out_parsed, place.rest = end, b""
+        return [gone, self._read()]
+
+    def _read(self) -> RunRead:
+        place = self.place
+        return RunRead(
+            run=self._run,
+            stdout_parsed=place.out_parsed,
+            stderr_parsed=place.err_end,
+            adapter_state=place.adapter_state,
+        )
 
     def take(self, out: bytes, err: bytes, *, final: bool) -> Reading:
         """Facts for bytes that follow what is recorded; changes `place` as if they were committed."""
@@ -130,14 +170,7 @@ class Capture:
         reading.done = fed.done
         if fed.consumed or fed.state != place.adapter_state:
             place.adapter_state = fed.state
-            reading.facts.append(
-                RunRead(
-                    run=self._run,
-                    stdout_parsed=place.out_parsed,
-                    stderr_parsed=place.err_end,
-                    adapter_state=fed.state,
-                )
-            )
+            reading.facts.append(self._read())
 
     def _heard(self, signals: tuple[Signal, ...], reading: Reading) -> Iterator[Fact]:
         for signal in signals:

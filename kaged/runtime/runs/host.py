@@ -38,6 +38,9 @@ class Host(Protocol):
     def run_spec(self, state: AgentState, run: Run) -> RunSpec:
         """What its shim is told."""
 
+    def spool_limits(self, state: AgentState) -> tuple[int, int]:
+        """How many bytes of output may wait to be recorded: of its run, of all runs; 0: any."""
+
     def place(self, agent: str, run: str) -> Place:
         """Where its output was recorded to, from the journal."""
 

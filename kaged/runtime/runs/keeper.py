@@ -17,17 +17,19 @@ from kaged.domain.assignment import assignment
 from kaged.domain.errors import AlreadyExists, KageError, Unavailable
 from kaged.domain.events import agent as facts
 from kaged.domain.machines.agent import AgentState, Run
-from kaged.domain.run_records import Channel, Meta, TornRecord
+from kaged.domain.run_records import PROTOCOL, Channel, Meta, TornRecord
 from kaged.ports import Launched, RunFolder, Watch
 from kaged.runtime.runs.capture import Capture, Place
 from kaged.runtime.runs.host import Done, Host
 from kaged.runtime.runs.run_facts import NOTHING, FolderFact, ended, perform, read_exit, read_sealed, with_note
+from kaged.runtime.runs.spools import Spools
 
 READ_BYTES: Final = 1 << 20
 FLUSH_S: Final = 0.02  # small output is gathered this long (decision 13)
 _ENOUGH_BYTES: Final = 64 << 10  # ... unless there is this much of it
 _READY_S: Final = 30.0
 _GONE_S: Final = 10.0  # for a shim that lost its daemon at the gate to say that it did not start
+_AT_REST_S: Final = 0.5
 _REMOVE_TRIES: Final = 100
 _REMOVE_EVERY_S: Final = 0.02
 log = logging.getLogger("kaged.keeper")
@@ -56,6 +58,8 @@ class Keeper:
         self._waiting: list[FolderFact] = []
         self._limited = False
         self._place = Place()
+        limit_bytes, total_bytes = host.spool_limits(state)
+        self._spools = Spools(self._folder, run.id, limit_bytes=limit_bytes, total_bytes=total_bytes)
         self._read_s = 0.0
 
     @property
@@ -91,6 +95,8 @@ class Keeper:
         """Keep the run until its end."""
         try:
             if self._phase == "wanted" and not await self._start():
+                return
+            if self._adopted and not await self._readable():
                 return
             await self._capture()
         finally:
@@ -175,6 +181,33 @@ class Keeper:
         passed(Point.RUN_NOT_STARTED)
         await self._finish()
 
+    async def _readable(self) -> bool:
+        """Whether this daemon can read the run's files. While it cannot, the run is left alone: a newer release that
+        comes back goes on with it. It is given up only when its shim is gone and somebody wants it to end."""
+        host, found = self._host, 0
+        while (state := host.state(self.agent)) is not None and (run := state.live_run) is not None:
+            with contextlib.suppress(TornRecord):
+                found = self._folder.protocol() or 0
+            if (found > PROTOCOL) != run.set_aside:
+                fact = facts.RunSetAside(run=self.run, protocol=found, spoken=PROTOCOL)
+                await _durable(host.report(self.agent, (fact,)))
+            if found <= PROTOCOL:
+                return True
+            alive = self._folder.held()
+            if not self.adopted_alive.done():
+                log.error("run_set_aside run=%s protocol=%s hint=%s", self.run, found, "a newer kaged can read it")
+                self.adopted_alive.set_result(alive)
+            if not alive and state.stop is not None:
+                place = await asyncio.to_thread(host.place, self.agent, self.run)
+                end = ended(self.run, None, None, place, host.system.now_us(), host.system.boot_id())
+                note = f"a newer release started it (protocol {found}): how it ended cannot be read"
+                await _durable(host.ended(self.agent, with_note(end, note)))
+                await self._finish()
+                return False
+            self._dirty.clear()
+            await self._dirty.wait()
+        return False
+
     # --- capturing ---------------------------------------------------------------------------------------------
 
     async def _capture(self) -> None:
@@ -253,6 +286,9 @@ class Keeper:
         while more:
             out = self._read("out", capture)
             err = self._read("err", capture)
+            if gone := self._spools.given_up(capture):  # after the reads: they may have seen the hole
+                await _durable(host.report(self.agent, gone))
+                continue
             more = len(out) == READ_BYTES or len(err) == READ_BYTES
             final = over and not more
             if not (out or err or final):
@@ -262,6 +298,8 @@ class Keeper:
             await _durable(host.read(self.agent, self.run, reading))
             passed(Point.OUTPUT_COMMITTED)
             self._noted(reading.recorded, capture)
+            await self._spools.recorded(capture)
+        await self._tend_spools(capture, over=over)
         if over:
             record = read_exit(folder)
             passed(Point.RUN_EXIT_SEEN)
@@ -273,6 +311,14 @@ class Keeper:
             return end
         await self._gather(capture)
         return None
+
+    async def _tend_spools(self, capture: Capture, *, over: bool) -> None:
+        """All that was there is read: record whether the agent is held back, tell its shim what is recorded."""
+        state = self._host.state(self.agent)
+        if state is not None and (run := state.live_run) is not None and run.id == self.run:
+            await _durable(self._host.report(self.agent, self._spools.news(run.said)))
+        if not over:
+            await self._spools.recorded(capture, at_rest=self._host.system.monotonic_s() > self._read_s + _AT_REST_S)
 
     def _boot_id(self) -> str:
         """Of the boot that the run was started in."""

@@ -33,6 +33,7 @@ from kaged.store.reading.selection import select
 from kaged.store.wire.codec import decode
 from kaged.store.wire.record import payload
 
+_OUTPUT: Final = (facts.OutputChunk, facts.OutputTruncated, facts.OutputDropped)
 _CHUNKS: Final = 16
 _MAX_QUESTIONS: Final = 100  # open at once, of one agent; more are denied, or its state would grow without end
 _STARTS_AT_ONCE: Final = 8
@@ -48,6 +49,8 @@ class Settings:
     unsupervised_s: float
     max_subscribers: int
     base_env: Mapping[str, str]
+    spool_bytes: int
+    max_spool_bytes: int
 
 
 class RunHost:
@@ -132,7 +135,14 @@ class RunHost:
             memory_bytes=spec.limits.memory_bytes,
             cpus=spec.limits.cpus,
             processes=spec.limits.processes,
+            spool_bytes=self.spool_limits(state)[0],
+            max_spool_bytes=self.spool_limits(state)[1],
+            on_full=spec.limits.on_full,
         )
+
+    def spool_limits(self, state: AgentState) -> tuple[int, int]:
+        """How many bytes of output may wait to be recorded: of its run, of all runs; 0: any."""
+        return state.spec.limits.spool_bytes or self._settings.spool_bytes, self._settings.max_spool_bytes
 
     def equip(self, run: str) -> None:
         """Give a run its token, in its own folder. Called in a thread, before the gate opens."""
@@ -147,12 +157,8 @@ class RunHost:
         last = self._reader.last_of(f"{stream}/output")
         if last is not None and last.shape.run == run:
             match fact_at(self._reader, last.seq):
-                case facts.OutputChunk(stdout_end=out_end, stderr_end=err_end):
-                    place.out_end, place.err_end = out_end, err_end
-                case facts.OutputTruncated(channel="out", found=found):
-                    place.out_end = found
-                case facts.OutputTruncated(found=found):
-                    place.err_end = found
+                case facts.OutputChunk() | facts.OutputTruncated() | facts.OutputDropped() as output:
+                    place.out_end, place.err_end = output.stdout_end, output.stderr_end
                 case _:
                     pass
         last = self._reader.last_of(f"{stream}/capture")
@@ -173,9 +179,11 @@ class RunHost:
             page = self._reader.page(selection, 0, up_to, _CHUNKS, reverse=True)
             for framed in page.frames:
                 fact = decode(event_pb2.Event.FromString(payload(framed)))
-                if not isinstance(fact, facts.OutputChunk) or fact.run != run:
+                if not isinstance(fact, _OUTPUT) or fact.run != run:
                     return b"".join(reversed(pieces))
                 if fact.channel == "out":
+                    if not isinstance(fact, facts.OutputChunk):
+                        return b"".join(reversed(pieces))  # what is before it was given up
                     pieces.append(fact.data[max(0, start - fact.offset) :])
                     if fact.offset <= start:
                         return b"".join(reversed(pieces))

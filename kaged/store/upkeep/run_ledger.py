@@ -1,7 +1,8 @@
 """What must hold of every run in the journal, whatever happened to the daemon: the half of `kaged fsck` about agents.
 
 - A run is wanted once, started at most once, and ends at most once; nothing of it is recorded after its end.
-- Its output is one unbroken sequence of bytes per stream: offsets neither jump nor go back.
+- Its output is one unbroken sequence of bytes per stream: offsets neither jump nor go back, but where bytes were
+  given up, which is recorded.
 - The sizes that its end reports are those that were recorded.
 - Its orders and its input stand one behind the other without gaps.
 
@@ -76,6 +77,10 @@ class RunLedger:
                 run.ends["out"], run.ends["err"] = fact.stdout_end, fact.stderr_end
             case facts.OutputTruncated():
                 run.ends[fact.channel] = fact.found
+            case facts.OutputDropped():
+                if fact.start != run.ends[fact.channel]:
+                    yield f"{fact.channel} was given up from {fact.start} on, not from {run.ends[fact.channel]}"
+                run.ends["out"], run.ends["err"] = fact.stdout_end, fact.stderr_end
             case facts.InputAccepted():
                 if fact.offset != run.input_end:
                     yield f"input goes on at {fact.offset}, not at {run.input_end}"
