@@ -13,6 +13,7 @@ from kaged.domain.errors import Invalid
 from kaged.domain.frozen import frozen
 from kaged.domain.places import LoopbackPlace, parse_place
 from kaged.domain.quantities import parse_duration_limit_us
+from kaged.domain.spec import MIN_SPOOL_BYTES
 
 MAX_SOCKET_BYTES: Final = 107  # sun_path on Linux; macOS has 103
 _BASE_ENV: Final = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "USER", "LOGNAME", "SHELL", "TERM", "TZ", "TMPDIR")

@@ -23,6 +23,7 @@ OnFull = Literal["pause", "stop", "drop_oldest"]
 Violation = tuple[str, str]
 
 MAX_ARGUMENTS_BYTES: Final = 128 << 10
+MIN_SPOOL_BYTES: Final = 64 << 10
 DEFAULT_BACKOFF: Final = Backoff(base_s=0.5, max_s=60, healthy_after_s=30)
 _NAME_LETTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_.")
 _NEED_CGROUPS: Final = frozenset(("memory_bytes", "cpus", "processes"))
