@@ -77,14 +77,6 @@ TIMES ?= 5
 torture-points: $(VENV)/.ready ## kill -9 at every named crash point, at its first TIMES passes
 	@$(BIN)/python -m tests.faults.crash --times $(TIMES)
 
-MINUTES ?= 0
-torture-sweep: $(VENV)/.ready ## kill -9 at every system call, by strace; hours, goes on where it stopped (MINUTES=30 for a while)
-	@$(BIN)/python -m tests.faults.sweep_all --minutes $(MINUTES)
-
-TIMES ?= 5
-torture-points: $(VENV)/.ready ## kill -9 at every named crash point, at its first TIMES passes
-	@$(BIN)/python -m tests.faults.crash --times $(TIMES)
-
 # Linux: the interpreter that is carried. It needs a shared libpython; a newer or older one is a matter of choice.
 DIST_PYTHON ?= $(PYTHON)
 dist: ## build dist/: wheel, sdist, and kage, one file that needs nothing installed (needs gcc, liblzma-dev)
@@ -92,7 +84,7 @@ dist: ## build dist/: wheel, sdist, and kage, one file that needs nothing instal
 	@rm -rf build/dist dist && mkdir -p build/dist
 	@$(DIST_PYTHON) -m venv build/dist/venv
 	@build/dist/venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt hatchling
-	@build/dist/venv/bin/python -m hatchling --quiet build --directory dist
+	@build/dist/venv/bin/python -m hatchling build --directory dist >/dev/null
 	@if [ "$$(uname)" = Linux ]; then build/dist/venv/bin/python packaging/onefile/build.py --python build/dist/venv/bin/python \
 	  --wheel dist/*.whl --work build/dist/onefile --out dist/kage; else echo "the one file is for Linux only"; fi
 	@ls -l dist
