@@ -5,11 +5,11 @@ Nothing here speaks gRPC; who starts a daemon waits for its health elsewhere.
 
 import os
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from kagectl.errors import UNAVAILABLE, Complaint
+from kagectl.service.program import own_kaged
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +28,7 @@ def start_detached(*, state_dir: str, socket: str, log_level: str | None = None)
         log = folder / "kaged.log"
         with open(log, "ab", opener=_private) as out:
             process = subprocess.Popen(
-                [sys.executable, "-m", "kaged", "--state-dir", state_dir, "--socket", socket]
+                [*own_kaged(), "--state-dir", state_dir, "--socket", socket]
                 + (["--log-level", log_level] if log_level else []),
                 stdin=subprocess.DEVNULL,
                 stdout=out,

@@ -65,6 +65,7 @@ def build(python: str, wheel: Path, work: Path, out: Path, cc: str) -> None:
         "KAGE_BYTES": f"{_bytes_on_disk(folder)}ULL",
         "KAGE_LOADER": json.dumps(str(next((folder / "lib").glob("ld-*")).relative_to(folder))),
         "KAGE_SLOT": json.dumps(tree.SLOT[:15]),  # its beginning: a whole one in the stub would be found, too
+        "KAGE_TOLD": json.dumps("_KAGE_FILE"),
         "KAGE_PAYLOAD": json.dumps(str(payload)),
     }
     (work / "build.h").write_text("".join(f"#define {key} {value}\n" for key, value in defines.items()))

@@ -5,7 +5,7 @@
  *       -> execve(<folder>/bin/kaged, the same arguments, the same environment)
  *
  * Promises: the process that was started is the process that serves (one pid, one parent, signals arrive); no
- * variable is set for anybody; a folder under its final name is complete and on the disk, whatever was killed or lost
+ * variable is left set for anybody; a folder under its final name is complete and on the disk, whatever was killed or lost
  * power; any number may start at once; nothing is run from a folder that somebody else could have written.
  * After the first time this costs a few system calls.
  *
@@ -14,7 +14,7 @@
  * another one is unpacked. Deliberately not here: anything about Python (python.c beside this file), updates, links.
  *
  * Statically linked. build.h is written by build.py: KAGE_VERSION, KAGE_NAME, KAGE_BYTES, KAGE_LOADER, KAGE_SLOT,
- * KAGE_PAYLOAD (a ustar archive under xz).
+ * KAGE_TOLD, KAGE_PAYLOAD (a ustar archive under xz).
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -416,7 +416,7 @@ static const char *program_named(const char *word)
 
 int main(int argc, char **argv)
 {
-    char folder[PATH_MAX], path[PATH_MAX + 16];
+    static char folder[PATH_MAX], path[PATH_MAX + 16], own[PATH_MAX];
     const char *program = argc > 0 ? program_named(argv[0]) : NULL;
     int only_unpack = 0;
     if (!program) {
@@ -433,7 +433,6 @@ int main(int argc, char **argv)
             fputs(USAGE, asked ? stdout : stderr);
             return asked ? 0 : EXIT_USAGE;
         }
-        argv++;
     }
     mode_t before = umask(0077);
     if (find_folder(folder, sizeof folder) < 0) {
@@ -447,6 +446,8 @@ int main(int argc, char **argv)
     if (only_unpack)
         return puts(folder) < 0;
     snprintf(path, sizeof path, "%s/bin/%s", folder, program);
+    if (readlink("/proc/self/exe", own, sizeof own - 1) > 0)
+        setenv(KAGE_TOLD, own, 1); /* python.c takes it out again before anything else runs */
     execv(path, argv);
     fprintf(stderr, "kage: cannot run %s: %s\nRemove %s: it is unpacked again.\n", path, strerror(errno), folder);
     return EXIT_IO;

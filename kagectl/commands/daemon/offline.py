@@ -6,6 +6,7 @@ import sys
 import click
 
 from kagectl.client.address import state_dir
+from kagectl.service.program import own_kaged
 from kagectl.verb import Verb
 
 
@@ -32,4 +33,5 @@ def reindex(state: str | None) -> None:
 def _become(verb: str, state: str | None) -> None:
     folder = state_dir(dict(os.environ) | ({"KAGE_STATE_DIR": os.path.abspath(state)} if state else {}))
     sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, "-m", "kaged", verb, "--state-dir", folder])  # noqa: S606  no shell
+    command = [*own_kaged(), verb, "--state-dir", folder]
+    os.execv(command[0], command)  # noqa: S606  no shell
