@@ -1,0 +1,316 @@
+"""Workspaces as the runtime's port sees them: planned, made, looked at, merged, kept and taken away, by agent.
+
+    <state>/workspaces/<agent>          the place (a worktree or a copy)
+    <state>/workspaces/<agent>.json     the note that says it is ours, and whether it is whole
+    <state>/workspaces/<agent>.git      only of copies: the repository that keeps their snapshots
+
+One for a daemon; all methods block and are called in threads, one at a time for one agent. Every method can be
+repeated after a crash. Nothing outside of the workspaces folder is ever deleted, except what git itself keeps of our
+worktrees, and branches that Kage made and that hold nothing of their own.
+"""
+
+import contextlib
+import logging
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from kaged.domain.place_spec import Workspace
+from kaged.domain.workspace import (
+    Difference,
+    GitFailed,
+    HookFailed,
+    Made,
+    Merged,
+    MergeMode,
+    Plan,
+    Removal,
+    Snapshot,
+    WorkspaceInvalid,
+    WorkspaceRefused,
+)
+from kaged.workspace.changes import MAX_PATCH_BYTES, changes_between, content_of, difference, touched
+from kaged.workspace.copying import copy_ignored, make_copy, refuse_copy
+from kaged.workspace.git import Git
+from kaged.workspace.hook import CLEANUP_S, SETUP_S, run_hook
+from kaged.workspace.merging import merge
+from kaged.workspace.process import Wish, never
+from kaged.workspace.repository import branch_commit, find, looks_like_repository, ref_commit, refs_with, worktrees
+from kaged.workspace.snapshot import Source, ref_of, take_snapshot
+from kaged.workspace.worktree import (
+    admin_dirs,
+    discard_worktree,
+    make_worktree,
+    note_path,
+    plan_worktree,
+    read_note,
+    remove_tree,
+)
+
+_RUN_MARK: Final = "KAGE_RUN_ID"
+log = logging.getLogger("kaged.workspace")
+
+
+class LocalWorkspaces:
+    """See the module. `environ`: the daemon's; `umask`: the agents'."""
+
+    def __init__(self, folder: Path, environ: Mapping[str, str], *, umask: int = -1) -> None:
+        self._dir = folder
+        self._environ = dict(environ)
+        self._umask = umask
+
+    def _git(self, run: str = "", cancelled: Wish = never) -> Git:
+        marks = {_RUN_MARK: run} if run else {}
+        return Git(self._environ, marks=marks, umask=self._umask, cancelled=cancelled)
+
+    def holds_repository(self, directory: str) -> bool:
+        """Whether a folder lies in a git repository; quick."""
+        return looks_like_repository(Path(directory))
+
+    # --- making ----------------------------------------------------------------------------------------------------
+
+    def plan(self, agent: str, name: str, wish: Workspace, directory: str) -> Plan:
+        """What to make for an agent that is to work on `directory`. Changes nothing.
+
+        Raises WorkspaceInvalid, WorkspaceRefused, GitFailed.
+        """
+        if wish.kind == "here":
+            return Plan(kind="here", path=directory, cwd=directory)
+        folder = Path(wish.repository or directory)
+        if not folder.is_dir():
+            field = "spec.workspace.repository" if wish.repository else "spec.working_directory"
+            raise WorkspaceInvalid((field, f"{folder} is not a folder"))
+        place = self._dir / agent
+        if wish.kind == "copy":
+            refuse_copy(folder)
+            inside = _inside(folder, directory)
+            return Plan(
+                kind="copy",
+                path=str(place),
+                cwd=str(place / inside) if inside else str(place),
+                repository=str(folder),
+                git_dir=str(self._dir / f"{agent}.git"),
+            )
+        git = self._git()
+        found = find(git, folder)
+        if found is None:
+            raise WorkspaceRefused(
+                f"{folder} is not in a git repository", hint="use --workspace copy or here, or name a --repo"
+            )
+        inside = _inside(found.top, directory) or (
+            "" if wish.repository and wish.repository != directory else found.prefix
+        )
+        return plan_worktree(git, found, wish, name=name, place=place, inside=inside)
+
+    def make(
+        self, agent: str, run: str, plan: Plan, wish: Workspace, environment: Mapping[str, str], cancelled: Wish
+    ) -> Made:
+        """Make the place, or finish it, or find it made. Raises WorkspaceRefused, GitFailed, HookFailed, Cancelled."""
+        git = self._git(run, cancelled)
+        path = Path(plan.path)
+        copied = 0
+        if plan.kind == "worktree":
+            make_worktree(git, plan, agent)
+            copied = copy_ignored(git, Path(plan.repository), path, wish.copy)
+        elif plan.kind == "copy":
+            make_copy(plan, agent, Path(plan.repository), without=self._dir, cancelled=cancelled)
+            self._keep_first(git, plan, agent)
+        if not Path(plan.cwd).is_dir():
+            raise WorkspaceRefused(
+                f"{plan.cwd} is not in the workspace: {plan.base or plan.base_commit} does not have that folder",
+                hint="commit it first, or give a --cwd that the base has",
+            )
+        variables = {**environment, "KAGE_WORKSPACE": plan.path, "KAGE_REPOSITORY": plan.repository, _RUN_MARK: run}
+        note = run_hook("setup", wish.setup, path, variables, timeout_s=SETUP_S, umask=self._umask, cancelled=cancelled)
+        return Made(copied=copied, note=note)
+
+    def _keep_first(self, git: Git, plan: Plan, agent: str) -> None:
+        """What a copy began with, so that later it can be told what changed."""
+        if not Path(plan.git_dir, "HEAD").exists():
+            git.run(self._dir, "init", "--quiet", "--bare", plan.git_dir)
+        if not ref_commit(git, plan.git_dir, ref_of(agent, 1)):
+            take_snapshot(git, self._source(plan), agent, "What the copy began with")
+
+    def _source(self, plan: Plan) -> Source:
+        root = Path(plan.path)
+        ours = plan.kind == "worktree" and _whole(plan)  # else what is there now is just a folder, perhaps with a .git
+        return Source(root=root, git_dir=Path(plan.git_dir), is_worktree=ours, rules=(root / ".git").exists())
+
+    # --- looking ---------------------------------------------------------------------------------------------------
+
+    def snapshot(self, agent: str, plan: Plan, why: str) -> Snapshot:
+        """Keep all files as they are now. Raises WorkspaceRefused, GitFailed."""
+        self._present(plan)
+        return take_snapshot(self._git(), self._source(plan), agent, why)
+
+    def difference(self, agent: str, plan: Plan, *, patch: bool) -> Difference:
+        """What the place has that its base has not. Raises WorkspaceRefused, GitFailed."""
+        self._present(plan)
+        git = self._git()
+        if plan.kind == "worktree":
+            return difference(git, plan, agent, patch=patch)
+        first = ref_commit(git, plan.git_dir, ref_of(agent, 1))
+        now = take_snapshot(git, self._source(plan), agent, "To compare")
+        changes = tuple(changes_between(git, Path(plan.git_dir), first, now.commit))
+        text = b""
+        if patch and changes:
+            words = ("diff-tree", "-r", "-p", "-M", "--binary", "--no-ext-diff", "--no-textconv", "--no-color")
+            text = git.run(plan.git_dir, *words, first, now.commit, git_dir=plan.git_dir).out
+        return Difference(
+            base_commit=first,
+            head_commit=now.commit,
+            changes=changes,
+            patch=text[:MAX_PATCH_BYTES],
+            truncated=len(text) > MAX_PATCH_BYTES,
+            uncommitted=len(changes),
+        )
+
+    def touched(self, agent: str, plan: Plan) -> frozenset[str]:
+        """Paths that differ from the base; nothing for a place that has none."""
+        if plan.kind != "worktree" or not Path(plan.path).is_dir():
+            return frozenset()
+        return touched(self._git(), plan, agent)
+
+    def merge(
+        self, agent: str, name: str, plan: Plan, *, into: str, mode: MergeMode, message: str, still: bool
+    ) -> Merged:
+        """The agent's work into a branch, all or nothing. Raises as `merging.merge`."""
+        if plan.kind != "worktree":
+            raise WorkspaceRefused(
+                "only a worktree has a branch to merge",
+                hint=f"kagectl agent diff {name} | git apply"
+                if plan.kind == "copy"
+                else "its work is in the folder itself",
+            )
+        self._present(plan)
+        return merge(self._git(), plan, agent, name, into=into, mode=mode, message=message, still=still)
+
+    def _present(self, plan: Plan) -> None:
+        if plan.kind == "here":
+            raise WorkspaceRefused(
+                f"the agent works in {plan.path} itself: Kage does not know what is its own work there",
+                hint=f"git -C {plan.path} diff; spawn with --workspace worktree to have that kept apart",
+            )
+        if not Path(plan.path).is_dir():
+            raise WorkspaceRefused(
+                f"the workspace {plan.path} is gone", hint="its snapshots: git for-each-ref refs/kage"
+            )
+
+    # --- taking away -----------------------------------------------------------------------------------------------
+
+    def keep(self, agent: str, plan: Plan) -> Snapshot | None:
+        """A snapshot of what would be lost with the place; None: all of it is somewhere else. Raises as `snapshot`."""
+        path = Path(plan.path)
+        if plan.kind == "here" or not path.exists() or not read_note(path).get("made"):
+            return None  # nobody has worked in a half-made one
+        git = self._git()
+        if plan.kind == "copy":
+            first = ref_commit(git, plan.git_dir, ref_of(agent, 1))
+            kept = take_snapshot(git, self._source(plan), agent, "Before the workspace was removed")
+            return None if kept.commit == first else kept
+        if _whole(plan):
+            with contextlib.suppress(GitFailed):  # git cannot read all of it: so much more reason to keep it
+                with content_of(git, path) as now:
+                    dirty, head = now.dirty, now.head
+                if not dirty and _merged_elsewhere(git, plan, head):
+                    return None
+        return take_snapshot(git, self._source(plan), agent, "Before the workspace was removed")
+
+    def remove(self, agent: str, plan: Plan, wish: Workspace, environment: Mapping[str, str]) -> Removal:
+        """Take the place away, after its cleanup line; what would be lost is in a snapshot first. Safe to repeat.
+
+        Raises WorkspaceRefused (not ours), GitFailed, OSError: then the place is still there, whole or in part.
+        """
+        path = Path(plan.path)
+        if plan.kind == "here":
+            return Removal()
+        if not read_note(path):
+            if os.path.lexists(path):
+                raise WorkspaceRefused(f"{path} is not Kage's; it was left alone", hint="move it away")
+            return Removal()
+        kept = self.keep(agent, plan)
+        note = self._clean_up(path, wish, environment)
+        if wish.cleanup:
+            kept = self.keep(agent, plan) or kept  # the cleanup may have written something
+        if kept is not None:
+            os.sync()  # git does not sync loose objects, and what they are of is about to go
+        gone = path.with_name(f"{path.name}.gone")
+        if os.path.lexists(path):
+            path.rename(gone)  # from here on a repeat does not take a half for a whole
+        branch = ""
+        if plan.kind == "worktree":
+            note = "\n".join(part for part in (note, self._keep_modules(plan)) if part)
+            discard_worktree(plan)
+            branch = self._drop_branch(self._git(), plan)
+        elif kept is None:
+            remove_tree(Path(plan.git_dir))
+        remove_tree(gone)
+        remove_tree(path.with_name(f"{path.name}.part"))
+        note_path(path).unlink(missing_ok=True)
+        return Removal(snapshot=kept, kept_branch=branch, note=note)
+
+    def _keep_modules(self, plan: Plan) -> str:
+        """Submodules of a worktree have their commits in its folder of the git directory, which is about to go."""
+        kept = Path(plan.path).with_name(f"{Path(plan.path).name}.modules")
+        for admin in admin_dirs(Path(plan.git_dir), Path(plan.path)):
+            if (admin / "modules").is_dir() and not kept.exists():
+                shutil.move(admin / "modules", kept)
+        return f"the git directories of its submodules were kept in {kept}" if kept.exists() else ""
+
+    def _clean_up(self, path: Path, wish: Workspace, environment: Mapping[str, str]) -> str:
+        if not wish.cleanup or not path.is_dir():
+            return ""
+        try:
+            variables = {**environment, "KAGE_WORKSPACE": str(path)}
+            return run_hook("cleanup", wish.cleanup, path, variables, timeout_s=CLEANUP_S, umask=self._umask)
+        except HookFailed as error:
+            log.warning("cleanup_failed path=%s error=%s", path, error.message)
+            return error.message
+
+    def _drop_branch(self, git: Git, plan: Plan) -> str:
+        """Delete the branch if Kage made it and it holds nothing of its own; else its name."""
+        tip, ref = branch_commit(git, plan.git_dir, plan.branch), f"refs/heads/{plan.branch}"
+        if not tip:
+            return ""
+        in_use = any(tree.branch == ref for tree in worktrees(git, plan.git_dir))
+        if not plan.fresh or in_use or not _merged_elsewhere(git, plan, tip):
+            return plan.branch
+        try:
+            git.run(plan.git_dir, "update-ref", "-d", ref, tip, git_dir=plan.git_dir)
+        except GitFailed as error:
+            log.warning("branch_not_deleted branch=%s error=%s", plan.branch, error)
+            return plan.branch
+        return ""
+
+    def strays(self) -> list[str]:
+        """Agents that have a note here: places that are, or were being, made or taken away."""
+        if not self._dir.is_dir():
+            return []
+        return sorted(item.stem for item in self._dir.glob("*.json"))
+
+
+def _inside(root: Path, directory: str) -> str:
+    """Where a folder lies below a root; empty: it is the root, or somewhere else."""
+    try:
+        found = str(Path(directory).resolve().relative_to(root.resolve()))
+    except ValueError:
+        return ""
+    return "" if found == "." else found
+
+
+def _whole(plan: Plan) -> bool:
+    """Whether `.git` is still what git wrote: else git would speak of another repository than ours."""
+    path, git_dir = Path(plan.path), Path(plan.git_dir)
+    try:
+        text = (path / ".git").read_bytes()
+    except OSError:
+        return False
+    admin = Path(os.fsdecode(text.removeprefix(b"gitdir: ").rstrip(b"\n")))
+    return text.startswith(b"gitdir: ") and admin in admin_dirs(git_dir, path)
+
+
+def _merged_elsewhere(git: Git, plan: Plan, commit: str) -> bool:
+    """Whether some other branch, tag or remote branch has it, or nothing was ever added."""
+    return commit == plan.start_commit or bool(refs_with(git, plan.git_dir, commit, but=f"refs/heads/{plan.branch}"))
