@@ -27,6 +27,7 @@ _SECTIONS = {
         "daemon": Entry(f"{_COMMANDS}.daemon.group:daemon", "kaged itself."),
     },
     "This program": {
+        "doctor": Entry(f"{_COMMANDS}.doctor:doctor", "Check the installation; a fix for each problem."),
         "fsck": Entry(f"{_COMMANDS}.daemon.offline:fsck", "Check the whole store while no daemon runs."),
         "reindex": Entry(f"{_COMMANDS}.daemon.offline:reindex", "Make what is derived from the events again."),
         "version": Entry(f"{_COMMANDS}.version:version", "Releases of kagectl and kaged."),
