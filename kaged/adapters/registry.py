@@ -7,6 +7,7 @@ from typing import Final
 from kaged.adapters.acp.adapter import AcpAdapter
 from kaged.adapters.claude_code.adapter import ClaudeCodeAdapter
 from kaged.adapters.codex.adapter import CodexAdapter
+from kaged.adapters.codex_exec import CodexExecAdapter
 from kaged.adapters.command import CommandAdapter
 from kaged.adapters.jsonl import JsonlAdapter
 from kaged.ports import Adapter
@@ -15,6 +16,7 @@ _CLASSES: Final[tuple[type[Adapter], ...]] = (
     AcpAdapter,
     ClaudeCodeAdapter,
     CodexAdapter,
+    CodexExecAdapter,
     CommandAdapter,
     JsonlAdapter,
 )

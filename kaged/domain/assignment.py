@@ -19,7 +19,8 @@ _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 class Assignment:
     """One run's work. `session` is the agent's own session that it goes on with; empty: a new one.
 
-    `goal` empty: the agent waits for what it is sent. `turns`: how many of its turns were heard before this run.
+    `goal` empty: the agent waits for what it is sent. `turns`: how many of its turns were heard before this run;
+    `input_tokens`, `output_tokens`: what it was heard to have used before.
     `loop`: Kage decides after each turn whether there is another one, so the run is not done when a turn ends.
     """
 
@@ -29,6 +30,8 @@ class Assignment:
     goal: str = ""
     session: str = ""
     turns: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
     loop: bool = False
 
     @property
@@ -58,6 +61,8 @@ def assignment(state: AgentState, run: str) -> Assignment:
         goal=spec.goal,
         session=usage.native_session,
         turns=usage.turns,
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
     )
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from kaged.adapters.acp.adapter import AcpAdapter
 from kaged.adapters.claude_code.adapter import ClaudeCodeAdapter
 from kaged.adapters.codex.adapter import CodexAdapter
+from kaged.adapters.codex_exec import CodexExecAdapter
 from kaged.adapters.jsonl import JsonlAdapter
 from kaged.adapters.registry import ADAPTERS
 from kaged.adapters.wire.clipping import MAX_JSON_BYTES, MAX_TEXT_BYTES
@@ -29,6 +30,7 @@ UNDER_TEST = [
     pytest.param(JsonlAdapter(max_line_bytes=40), id="jsonl-short"),
     pytest.param(ClaudeCodeAdapter(max_line_bytes=90), id="claude-code-short"),
     pytest.param(CodexAdapter(max_line_bytes=90), id="codex-short"),
+    pytest.param(CodexExecAdapter(max_line_bytes=90), id="codex-exec-short"),
     pytest.param(AcpAdapter(max_line_bytes=90), id="acp-short"),
 ]
 
@@ -197,7 +199,7 @@ def test_an_adapter_that_does_not_listen_consumes_everything_silently(adapter):
 
 def test_every_adapter_is_registered_under_its_own_name():
     assert {name: adapter.name for name, adapter in ADAPTERS.items()} == {
-        name: name for name in ("acp", "claude-code", "codex", "command", "jsonl")
+        name: name for name in ("acp", "claude-code", "codex", "codex-exec", "command", "jsonl")
     }
 
 

@@ -15,7 +15,7 @@ from kaged.domain.assignment import Assignment
 from kaged.domain.signals import Ask, Fed, Heard, Signal, Unask
 
 HERE: Final = Path(__file__).parent
-KINDS: Final = {"claude": "claude-code", "codex": "codex", "acp": "acp"}
+KINDS: Final = {"claude-": "claude-code", "codex-exec": "codex-exec", "codex-app": "codex", "acp-": "acp"}
 TASK: Final = Assignment(run="0001.1", command=("agent",), working_directory="/work", goal="as recorded")
 
 
@@ -26,7 +26,7 @@ def names() -> list[str]:
 
 def adapter_of(name: str) -> str:
     """Name of the adapter for a recorded run."""
-    return KINDS[name.partition("-")[0]]
+    return next(adapter for prefix, adapter in KINDS.items() if name.startswith(prefix))
 
 
 def messages(name: str) -> list[tuple[str, dict[str, Any]]]:
