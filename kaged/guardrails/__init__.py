@@ -1,0 +1,1 @@
+"""Guardrails: what an agent may do of itself. Pure: no clock, no files, no processes."""
