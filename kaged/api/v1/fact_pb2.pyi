@@ -18,7 +18,7 @@ OUTPUT_CHANNEL_STDOUT: OutputChannel
 OUTPUT_CHANNEL_STDERR: OutputChannel
 
 class Fact(_message.Message):
-    __slots__ = ("daemon_started", "daemon_stopped", "event_redacted", "daemon_request_noted", "daemon_reloaded", "daemon_stop_wanted", "agent_spawned", "agent_stop_wanted", "agent_restart_scheduled", "agent_signalled", "agent_ended", "agent_removed", "agent_resized", "agent_stopped", "run_wanted", "run_started", "run_executed", "run_ended", "run_read", "run_set_aside", "output_chunk", "output_truncated", "input_accepted", "output_dropped", "output_held", "output_released", "signal", "approval_requested", "approval_answered", "approval_withdrawn", "supervisor", "goal_judged", "goal_pause_wanted", "goal_paused", "goal_resumed")
+    __slots__ = ("daemon_started", "daemon_stopped", "event_redacted", "daemon_request_noted", "daemon_reloaded", "daemon_stop_wanted", "agent_spawned", "agent_stop_wanted", "agent_restart_scheduled", "agent_signalled", "agent_ended", "agent_removed", "agent_resized", "agent_stopped", "run_wanted", "run_started", "run_executed", "run_ended", "run_read", "run_set_aside", "output_chunk", "output_truncated", "input_accepted", "output_dropped", "output_held", "output_released", "signal", "approval_requested", "approval_answered", "approval_withdrawn", "supervisor", "goal_judged", "goal_pause_wanted", "goal_paused", "goal_resumed", "workspace_wanted", "workspace_made", "workspace_failed", "workspace_snapshotted", "workspace_merged", "workspace_removed")
     DAEMON_STARTED_FIELD_NUMBER: _ClassVar[int]
     DAEMON_STOPPED_FIELD_NUMBER: _ClassVar[int]
     EVENT_REDACTED_FIELD_NUMBER: _ClassVar[int]
@@ -54,6 +54,12 @@ class Fact(_message.Message):
     GOAL_PAUSE_WANTED_FIELD_NUMBER: _ClassVar[int]
     GOAL_PAUSED_FIELD_NUMBER: _ClassVar[int]
     GOAL_RESUMED_FIELD_NUMBER: _ClassVar[int]
+    WORKSPACE_WANTED_FIELD_NUMBER: _ClassVar[int]
+    WORKSPACE_MADE_FIELD_NUMBER: _ClassVar[int]
+    WORKSPACE_FAILED_FIELD_NUMBER: _ClassVar[int]
+    WORKSPACE_SNAPSHOTTED_FIELD_NUMBER: _ClassVar[int]
+    WORKSPACE_MERGED_FIELD_NUMBER: _ClassVar[int]
+    WORKSPACE_REMOVED_FIELD_NUMBER: _ClassVar[int]
     daemon_started: DaemonStarted
     daemon_stopped: DaemonStopped
     event_redacted: EventRedacted
@@ -89,7 +95,13 @@ class Fact(_message.Message):
     goal_pause_wanted: GoalPauseWanted
     goal_paused: GoalPaused
     goal_resumed: GoalResumed
-    def __init__(self, daemon_started: _Optional[_Union[DaemonStarted, _Mapping]] = ..., daemon_stopped: _Optional[_Union[DaemonStopped, _Mapping]] = ..., event_redacted: _Optional[_Union[EventRedacted, _Mapping]] = ..., daemon_request_noted: _Optional[_Union[DaemonRequestNoted, _Mapping]] = ..., daemon_reloaded: _Optional[_Union[DaemonReloaded, _Mapping]] = ..., daemon_stop_wanted: _Optional[_Union[DaemonStopWanted, _Mapping]] = ..., agent_spawned: _Optional[_Union[AgentSpawned, _Mapping]] = ..., agent_stop_wanted: _Optional[_Union[AgentStopWanted, _Mapping]] = ..., agent_restart_scheduled: _Optional[_Union[AgentRestartScheduled, _Mapping]] = ..., agent_signalled: _Optional[_Union[AgentSignalled, _Mapping]] = ..., agent_ended: _Optional[_Union[AgentEnded, _Mapping]] = ..., agent_removed: _Optional[_Union[AgentRemoved, _Mapping]] = ..., agent_resized: _Optional[_Union[AgentResized, _Mapping]] = ..., agent_stopped: _Optional[_Union[AgentStopped, _Mapping]] = ..., run_wanted: _Optional[_Union[RunWanted, _Mapping]] = ..., run_started: _Optional[_Union[RunStarted, _Mapping]] = ..., run_executed: _Optional[_Union[RunExecuted, _Mapping]] = ..., run_ended: _Optional[_Union[RunEnded, _Mapping]] = ..., run_read: _Optional[_Union[RunRead, _Mapping]] = ..., run_set_aside: _Optional[_Union[RunSetAside, _Mapping]] = ..., output_chunk: _Optional[_Union[OutputChunk, _Mapping]] = ..., output_truncated: _Optional[_Union[OutputTruncated, _Mapping]] = ..., input_accepted: _Optional[_Union[InputAccepted, _Mapping]] = ..., output_dropped: _Optional[_Union[OutputDropped, _Mapping]] = ..., output_held: _Optional[_Union[OutputHeld, _Mapping]] = ..., output_released: _Optional[_Union[OutputReleased, _Mapping]] = ..., signal: _Optional[_Union[SignalFact, _Mapping]] = ..., approval_requested: _Optional[_Union[ApprovalRequested, _Mapping]] = ..., approval_answered: _Optional[_Union[ApprovalAnswered, _Mapping]] = ..., approval_withdrawn: _Optional[_Union[ApprovalWithdrawn, _Mapping]] = ..., supervisor: _Optional[_Union[SupervisorFact, _Mapping]] = ..., goal_judged: _Optional[_Union[GoalJudged, _Mapping]] = ..., goal_pause_wanted: _Optional[_Union[GoalPauseWanted, _Mapping]] = ..., goal_paused: _Optional[_Union[GoalPaused, _Mapping]] = ..., goal_resumed: _Optional[_Union[GoalResumed, _Mapping]] = ...) -> None: ...
+    workspace_wanted: WorkspaceWanted
+    workspace_made: WorkspaceMade
+    workspace_failed: WorkspaceFailed
+    workspace_snapshotted: WorkspaceSnapshotted
+    workspace_merged: WorkspaceMerged
+    workspace_removed: WorkspaceRemoved
+    def __init__(self, daemon_started: _Optional[_Union[DaemonStarted, _Mapping]] = ..., daemon_stopped: _Optional[_Union[DaemonStopped, _Mapping]] = ..., event_redacted: _Optional[_Union[EventRedacted, _Mapping]] = ..., daemon_request_noted: _Optional[_Union[DaemonRequestNoted, _Mapping]] = ..., daemon_reloaded: _Optional[_Union[DaemonReloaded, _Mapping]] = ..., daemon_stop_wanted: _Optional[_Union[DaemonStopWanted, _Mapping]] = ..., agent_spawned: _Optional[_Union[AgentSpawned, _Mapping]] = ..., agent_stop_wanted: _Optional[_Union[AgentStopWanted, _Mapping]] = ..., agent_restart_scheduled: _Optional[_Union[AgentRestartScheduled, _Mapping]] = ..., agent_signalled: _Optional[_Union[AgentSignalled, _Mapping]] = ..., agent_ended: _Optional[_Union[AgentEnded, _Mapping]] = ..., agent_removed: _Optional[_Union[AgentRemoved, _Mapping]] = ..., agent_resized: _Optional[_Union[AgentResized, _Mapping]] = ..., agent_stopped: _Optional[_Union[AgentStopped, _Mapping]] = ..., run_wanted: _Optional[_Union[RunWanted, _Mapping]] = ..., run_started: _Optional[_Union[RunStarted, _Mapping]] = ..., run_executed: _Optional[_Union[RunExecuted, _Mapping]] = ..., run_ended: _Optional[_Union[RunEnded, _Mapping]] = ..., run_read: _Optional[_Union[RunRead, _Mapping]] = ..., run_set_aside: _Optional[_Union[RunSetAside, _Mapping]] = ..., output_chunk: _Optional[_Union[OutputChunk, _Mapping]] = ..., output_truncated: _Optional[_Union[OutputTruncated, _Mapping]] = ..., input_accepted: _Optional[_Union[InputAccepted, _Mapping]] = ..., output_dropped: _Optional[_Union[OutputDropped, _Mapping]] = ..., output_held: _Optional[_Union[OutputHeld, _Mapping]] = ..., output_released: _Optional[_Union[OutputReleased, _Mapping]] = ..., signal: _Optional[_Union[SignalFact, _Mapping]] = ..., approval_requested: _Optional[_Union[ApprovalRequested, _Mapping]] = ..., approval_answered: _Optional[_Union[ApprovalAnswered, _Mapping]] = ..., approval_withdrawn: _Optional[_Union[ApprovalWithdrawn, _Mapping]] = ..., supervisor: _Optional[_Union[SupervisorFact, _Mapping]] = ..., goal_judged: _Optional[_Union[GoalJudged, _Mapping]] = ..., goal_pause_wanted: _Optional[_Union[GoalPauseWanted, _Mapping]] = ..., goal_paused: _Optional[_Union[GoalPaused, _Mapping]] = ..., goal_resumed: _Optional[_Union[GoalResumed, _Mapping]] = ..., workspace_wanted: _Optional[_Union[WorkspaceWanted, _Mapping]] = ..., workspace_made: _Optional[_Union[WorkspaceMade, _Mapping]] = ..., workspace_failed: _Optional[_Union[WorkspaceFailed, _Mapping]] = ..., workspace_snapshotted: _Optional[_Union[WorkspaceSnapshotted, _Mapping]] = ..., workspace_merged: _Optional[_Union[WorkspaceMerged, _Mapping]] = ..., workspace_removed: _Optional[_Union[WorkspaceRemoved, _Mapping]] = ...) -> None: ...
 
 class DaemonStarted(_message.Message):
     __slots__ = ("version", "pid", "boot_id", "adopted", "settled", "after_clean_stop")
@@ -224,8 +236,10 @@ class AgentEnded(_message.Message):
     def __init__(self, outcome: _Optional[str] = ..., reason: _Optional[str] = ..., exit_code: _Optional[int] = ..., signal: _Optional[int] = ..., limit: _Optional[str] = ...) -> None: ...
 
 class AgentRemoved(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("keep_workspace",)
+    KEEP_WORKSPACE_FIELD_NUMBER: _ClassVar[int]
+    keep_workspace: bool
+    def __init__(self, keep_workspace: bool = ...) -> None: ...
 
 class AgentStopped(_message.Message):
     __slots__ = ("outcome", "reason", "exit_code", "signal")
@@ -590,3 +604,77 @@ class GoalResumed(_message.Message):
     add_cost_microusd: int
     add_time_us: int
     def __init__(self, add_iterations: _Optional[int] = ..., add_tokens: _Optional[int] = ..., add_cost_microusd: _Optional[int] = ..., add_time_us: _Optional[int] = ...) -> None: ...
+
+class WorkspaceWanted(_message.Message):
+    __slots__ = ("kind", "path", "cwd", "repository", "git_dir", "branch", "base", "base_commit", "start_commit", "fresh")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    CWD_FIELD_NUMBER: _ClassVar[int]
+    REPOSITORY_FIELD_NUMBER: _ClassVar[int]
+    GIT_DIR_FIELD_NUMBER: _ClassVar[int]
+    BRANCH_FIELD_NUMBER: _ClassVar[int]
+    BASE_FIELD_NUMBER: _ClassVar[int]
+    BASE_COMMIT_FIELD_NUMBER: _ClassVar[int]
+    START_COMMIT_FIELD_NUMBER: _ClassVar[int]
+    FRESH_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    path: str
+    cwd: str
+    repository: str
+    git_dir: str
+    branch: str
+    base: str
+    base_commit: str
+    start_commit: str
+    fresh: bool
+    def __init__(self, kind: _Optional[str] = ..., path: _Optional[str] = ..., cwd: _Optional[str] = ..., repository: _Optional[str] = ..., git_dir: _Optional[str] = ..., branch: _Optional[str] = ..., base: _Optional[str] = ..., base_commit: _Optional[str] = ..., start_commit: _Optional[str] = ..., fresh: bool = ...) -> None: ...
+
+class WorkspaceMade(_message.Message):
+    __slots__ = ("copied",)
+    COPIED_FIELD_NUMBER: _ClassVar[int]
+    copied: int
+    def __init__(self, copied: _Optional[int] = ...) -> None: ...
+
+class WorkspaceFailed(_message.Message):
+    __slots__ = ("run", "failure")
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    run: str
+    failure: str
+    def __init__(self, run: _Optional[str] = ..., failure: _Optional[str] = ...) -> None: ...
+
+class WorkspaceSnapshotted(_message.Message):
+    __slots__ = ("repository", "ref", "number", "commit", "tree", "files")
+    REPOSITORY_FIELD_NUMBER: _ClassVar[int]
+    REF_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    COMMIT_FIELD_NUMBER: _ClassVar[int]
+    TREE_FIELD_NUMBER: _ClassVar[int]
+    FILES_FIELD_NUMBER: _ClassVar[int]
+    repository: str
+    ref: str
+    number: int
+    commit: str
+    tree: str
+    files: int
+    def __init__(self, repository: _Optional[str] = ..., ref: _Optional[str] = ..., number: _Optional[int] = ..., commit: _Optional[str] = ..., tree: _Optional[str] = ..., files: _Optional[int] = ...) -> None: ...
+
+class WorkspaceMerged(_message.Message):
+    __slots__ = ("kind", "into", "before", "commit", "uncommitted")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    INTO_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    COMMIT_FIELD_NUMBER: _ClassVar[int]
+    UNCOMMITTED_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    into: str
+    before: str
+    commit: str
+    uncommitted: int
+    def __init__(self, kind: _Optional[str] = ..., into: _Optional[str] = ..., before: _Optional[str] = ..., commit: _Optional[str] = ..., uncommitted: _Optional[int] = ...) -> None: ...
+
+class WorkspaceRemoved(_message.Message):
+    __slots__ = ("kept_branch",)
+    KEPT_BRANCH_FIELD_NUMBER: _ClassVar[int]
+    kept_branch: str
+    def __init__(self, kept_branch: _Optional[str] = ...) -> None: ...

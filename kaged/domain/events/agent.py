@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import ClassVar, Literal, TypeAlias
 
 from kaged.domain.events.goal import GoalEvent
+from kaged.domain.events.workspace import WorkspaceEvent
 from kaged.domain.frozen import frozen
 from kaged.domain.spec import AgentSpec
 
@@ -117,6 +118,8 @@ class Removed:
     """The agent was taken out of the lists."""
 
     type_name: ClassVar[str] = "agent.removed"
+
+    keep_workspace: bool = False
 
 
 @frozen
@@ -316,6 +319,7 @@ AgentEvent: TypeAlias = (
     | ApprovalWithdrawn
     | SignalHeard
     | GoalEvent
+    | WorkspaceEvent
 )
 
 

@@ -13,6 +13,7 @@ from kaged.api.v1 import event_pb2, fact_pb2, spec_pb2
 from kaged.domain.events import agent as facts
 from kaged.domain.events import goal as goal_facts
 from kaged.domain.events import tree as tree_facts
+from kaged.domain.events import workspace as workspace_facts
 from kaged.domain.frozen import frozen
 from kaged.domain.plain import from_json, to_plain
 from kaged.store.wire import wire_spec
@@ -239,6 +240,12 @@ _FLATS: Final = (
     _Flat(goal_facts.PauseWanted, "goal_pause_wanted", _note),
     _Flat(goal_facts.Paused, "goal_paused"),
     _Flat(goal_facts.Resumed, "goal_resumed", _note),
+    _Flat(workspace_facts.WorkspaceWanted, "workspace_wanted"),
+    _Flat(workspace_facts.WorkspaceMade, "workspace_made", _note),
+    _Flat(workspace_facts.WorkspaceFailed, "workspace_failed", _note),
+    _Flat(workspace_facts.WorkspaceSnapshotted, "workspace_snapshotted", _note),
+    _Flat(workspace_facts.WorkspaceMerged, "workspace_merged"),
+    _Flat(workspace_facts.WorkspaceRemoved, "workspace_removed", _note),
     _Flat(facts.DaemonStarted, "daemon_started"),
     _Flat(facts.DaemonStopped, "daemon_stopped"),
     _Flat(facts.Redacted, "event_redacted"),

@@ -28,7 +28,16 @@ from kaged.domain.events.agent import (
     StopWanted,
 )
 from kaged.domain.events.goal import Judged, Paused, PauseWanted, Resumed
+from kaged.domain.events.workspace import (
+    WorkspaceFailed,
+    WorkspaceMade,
+    WorkspaceMerged,
+    WorkspaceRemoved,
+    WorkspaceSnapshotted,
+    WorkspaceWanted,
+)
 from kaged.domain.goal_spec import GoalLoop
+from kaged.domain.machines import workspace as workspaces
 from kaged.domain.machines.agent.state import AgentState, Phase, Run, Usage
 from kaged.domain.machines.goal import state as goals
 from kaged.domain.machines.goal.state import GoalState, begun_anew, turn_began, turn_ended, turn_lost
@@ -128,7 +137,19 @@ def apply(state: AgentState, event: AgentEvent, at_us: int) -> AgentState:
             )  # fmt: skip
             return replace(state, phase="stopped", ended=rest, stop=None, updated_us=at_us)
         case Removed():
-            return replace(state, removed=True, updated_us=at_us)
+            place = state.workspace
+            if place is not None and event.keep_workspace:
+                place = replace(place, phase="kept")
+            return replace(state, removed=True, workspace=place, updated_us=at_us)
+        case (
+            WorkspaceWanted()
+            | WorkspaceMade()
+            | WorkspaceFailed()
+            | WorkspaceSnapshotted()
+            | WorkspaceMerged()
+            | WorkspaceRemoved()
+        ):
+            return replace(state, workspace=workspaces.apply(state.workspace, event), updated_us=at_us)
         case Spawned():
             return spawn(state.id, event, at_us)
         case _:

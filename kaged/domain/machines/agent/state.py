@@ -11,6 +11,7 @@ from kaged.domain.events.agent import (
 from kaged.domain.frozen import frozen
 from kaged.domain.goal_spec import GoalLoop
 from kaged.domain.machines.goal.state import GoalState
+from kaged.domain.machines.workspace import WorkspaceState
 from kaged.domain.spec import AgentSpec
 
 Phase = Literal["starting", "running", "backoff", "stopping", "idle", "stopped", "ended"]
@@ -81,6 +82,7 @@ class AgentState:
     approvals: tuple[str, ...] = ()
     usage: Usage = Usage()
     goal: GoalState | None = None
+    workspace: WorkspaceState | None = None
     created_us: int = 0
     updated_us: int = 0
 
@@ -111,6 +113,11 @@ class AgentState:
     def loop(self) -> tuple[GoalLoop, GoalState] | None:
         """Its loop and where that stands, if it has one."""
         return (self.spec.loop, self.goal) if self.spec.loop is not None and self.goal is not None else None
+
+    @property
+    def cwd(self) -> str:
+        """Where its runs start: in its workspace, or where its spec says."""
+        return self.workspace.plan.cwd if self.workspace is not None else self.spec.working_directory
 
     def _between_runs(self) -> str:
         return self._held or ("running" if self.goal is not None else "pending")

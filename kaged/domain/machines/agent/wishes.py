@@ -130,11 +130,11 @@ def decide_input(state: AgentState, data: bytes, *, eof: bool) -> tuple[AgentEve
     return (InputAccepted(run=run.id, offset=run.input_end, length=len(data), eof=eof, data=data),)
 
 
-def decide_remove(state: AgentState) -> tuple[AgentEvent, ...]:
+def decide_remove(state: AgentState, *, keep_workspace: bool = False) -> tuple[AgentEvent, ...]:
     """Take it out of the lists."""
     if state.phase != "ended":
         raise AgentSupervised(state, "delete") if state.supervisor else AgentNotEnded(state)
-    return () if state.removed else (Removed(),)
+    return () if state.removed else (Removed(keep_workspace=keep_workspace),)
 
 
 def decide_due(state: AgentState, *, run: str, now_us: int) -> tuple[AgentEvent, ...]:
