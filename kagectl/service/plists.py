@@ -8,7 +8,7 @@ cannot take them over), a watchdog (launchd has none).
 """
 
 from collections.abc import Mapping, Sequence
-from xml.sax.saxutils import escape
+from html import escape
 
 from kagectl.service.model import Service
 
@@ -123,7 +123,7 @@ def _written(head: str, items: Sequence[Item]) -> str:
         "<dict>",
     ]
     for why, key, value in items:
-        lines += [*_comment(why, "  "), f"  <key>{escape(key)}</key>", *_value(value, "  ")]
+        lines += [*_comment(why, "  "), f"  <key>{escape(key, quote=False)}</key>", *_value(value, "  ")]
     return "\n".join([*lines, "</dict>", "</plist>"]) + "\n"
 
 
@@ -140,12 +140,12 @@ def _value(value: Value, indent: str) -> list[str]:
         case int():
             return [f"{indent}<integer>{value}</integer>"]
         case str():
-            return [f"{indent}<string>{escape(value)}</string>"]
+            return [f"{indent}<string>{escape(value, quote=False)}</string>"]
         case Mapping():
             inner = [
                 line
                 for key, item in value.items()
-                for line in (f"{indent}  <key>{escape(key)}</key>", *_value(item, f"{indent}  "))
+                for line in (f"{indent}  <key>{escape(key, quote=False)}</key>", *_value(item, f"{indent}  "))
             ]
             return [f"{indent}<dict>", *inner, f"{indent}</dict>"]
         case _:

@@ -24,10 +24,10 @@ def sealed(text: str) -> str:
     return f"{text[:at]}<!-- Not touched since it was written: {seal} -->\n{text[at:]}"
 
 
-def whose(there: str | None, wanted: str) -> Whose:
+def whose(there: str | None, wanted: str, packaged: str = "") -> Whose:
     """Of the text that is in a file (None: there is no file), compared with the one to write (without its seal).
 
-    A packaged unit that was copied by hand is as good as ours: nobody changed it.
+    The `packaged` form of it, copied by hand, is as good as ours: nobody changed it.
     """
     if there is None:
         return "absent"
@@ -35,7 +35,7 @@ def whose(there: str | None, wanted: str) -> Whose:
         return "same"
     found = _SEAL.search(there)
     bare = _SEAL.sub("", there, count=1)
-    if bare == wanted or (found and found.group(1) == _hash(bare)):
+    if bare in (wanted, packaged or wanted) or (found and found.group(1) == _hash(bare)):
         return "ours"
     return "edited"
 

@@ -32,10 +32,11 @@ class Folder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Write:
-    """A file, whole; `text` without its seal."""
+    """A file, whole; `text` without its seal; `packaged`: what somebody may have copied there by hand."""
 
     path: str
     text: str
+    packaged: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +45,7 @@ class Remove:
 
     path: str
     text: str = ""
+    packaged: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +77,7 @@ def show(step: Step) -> Done:
         case Folder(path=path):
             return Done(word="would leave" if os.path.isdir(path) else "would make", what=path)
         case Write(path=path, text=text):
-            match _whose(path, text):
+            match _whose(step):
                 case "same":
                     return Done(word="would leave", what=path)
                 case "edited":
@@ -91,7 +93,7 @@ def show(step: Step) -> Done:
 def check(steps: Sequence[Step], *, force: bool) -> None:
     """Before anything is done. Raises Complaint: a file was changed by somebody, and `force` was not said."""
     for step in steps:
-        if isinstance(step, Write | Remove) and not force and _whose(step.path, step.text) == "edited":
+        if isinstance(step, Write | Remove) and not force and _whose(step) == "edited":
             raise Complaint(
                 f"{step.path} was changed since kagectl wrote it, or somebody else wrote it",
                 hint="changes of your own belong into a drop-in (systemctl edit); --force keeps a backup and goes on",
@@ -109,14 +111,14 @@ def do(step: Step, environ: Mapping[str, str]) -> Done:
                 os.makedirs(path, mode=mode)
                 return Done(word="made", what=path)
             case Write(path=path, text=text):
-                found = _whose(path, text)
+                found = _whose(step)
                 if found == "same":
                     return Done(word="unchanged", what=path)
                 kept = _keep_backup(path) if found == "edited" else ""
                 _replace(path, sealed(text))
                 return Done(word="wrote", what=path + kept)
-            case Remove(path=path, text=text):
-                kept = _keep_backup(path) if _whose(path, text) == "edited" else ""
+            case Remove(path=path):
+                kept = _keep_backup(path) if _whose(step) == "edited" else ""
                 try:
                     os.unlink(path)
                 except FileNotFoundError:
@@ -137,7 +139,7 @@ def do(step: Step, environ: Mapping[str, str]) -> Done:
 
 def changes(steps: Sequence[Step]) -> bool:
     """Whether a file is going to be another one."""
-    return any(_whose(step.path, step.text) != "same" for step in steps if isinstance(step, Write))
+    return any(_whose(step) != "same" for step in steps if isinstance(step, Write))
 
 
 def answer(command: Sequence[str], environ: Mapping[str, str], timeout_s: float = 10.0) -> tuple[int, str]:
@@ -189,12 +191,12 @@ def _run(step: Run, environ: Mapping[str, str], pause: Callable[[float], None] =
         pause(_AGAIN_S)
 
 
-def _whose(path: str, text: str) -> Whose:
+def _whose(step: Write | Remove) -> Whose:
     try:
-        there: str | None = Path(path).read_text("utf-8", "surrogateescape")
+        there: str | None = Path(step.path).read_text("utf-8", "surrogateescape")
     except (FileNotFoundError, NotADirectoryError):
         there = None
-    return whose(there, text)
+    return whose(there, step.text, step.packaged)
 
 
 def _keep_backup(path: str) -> str:

@@ -72,7 +72,10 @@ class Systemd:
                 f"{folder}/{units.USER_UNIT}": units.user_unit(service, systemd=self.version),
                 f"{folder}/{units.SLICE_UNIT}": units.agents_slice(),
             }
-        return [Write(path=path, text=text) for path, text in texts.items()]
+        known = units.packaged()
+        return [
+            Write(path=path, text=text, packaged=known.get(path.rpartition("/")[2], "")) for path, text in texts.items()
+        ]
 
     def install(self, service: Service, *, enable: bool, loaded: bool, changed: bool) -> list[Step]:
         """Files, and systemd reads them. Nothing is started or restarted. `loaded`, `changed`: of launchd only."""
@@ -84,7 +87,7 @@ class Systemd:
         mine = [step for step in self.files(service) if not shared or step.path.endswith(".d/kage.conf")]
         return [
             Run(command=self._systemctl("disable", self.unit), may_fail=True),
-            *(Remove(path=step.path, text=step.text) for step in mine),
+            *(Remove(path=step.path, text=step.text, packaged=step.packaged) for step in mine),
             self._reload(),
         ]
 

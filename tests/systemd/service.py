@@ -6,7 +6,7 @@
 Paths that agents see are those of the host (`service.user.home`). Not here: booting the host.
 """
 
-import shlex
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -44,12 +44,18 @@ class Service:
         self.user = user
         self.kage = Client(user)
 
-    def install(self) -> None:
-        """Programs to ~/.local/bin, units to ~/.config/systemd/user."""
+    def put_programs(self, folder: Path) -> None:
+        """kaged and kagectl as pip writes them: small scripts of the Python that has Kage."""
         for name, module in (("kaged", "kaged.cli"), ("kagectl", "kagectl.main")):
-            program = f"import sys; sys.path[0] = {str(REPOSITORY)!r}; from {module} import main; sys.exit(main())"
-            text = f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -c {shlex.quote(program)} "$@"\n'
-            self.user.write(self.user.home / ".local/bin" / name, text, mode=0o755)
+            text = (
+                f"#!{sys.executable}\nimport sys\nsys.path[0] = {str(REPOSITORY)!r}\n"
+                f"from {module} import main\nsys.exit(main())\n"
+            )
+            self.user.write(folder / name, text, mode=0o755)
+
+    def install(self) -> None:
+        """By hand: programs to ~/.local/bin, packaged units to ~/.config/systemd/user."""
+        self.put_programs(self.user.home / ".local/bin")
         for name in ("kaged.service", "kage-agents.slice"):
             self.user.write(self.user.home / ".config/systemd/user" / name, (UNITS / name).read_text("utf-8"))
         self.systemctl("daemon-reload")
@@ -68,6 +74,10 @@ class Service:
         self.kage.close()
 
     # --- what the person types -----------------------------------------------------------------------------------
+
+    def kagectl(self, *words: str, check: bool = True, timeout_s: float = 60.0) -> "subprocess.CompletedProcess[str]":
+        """`kagectl ...`."""
+        return self.user.run("kagectl", *words, check=check, timeout_s=timeout_s)
 
     def systemctl(self, *words: str, check: bool = True) -> str:
         """`systemctl --user ...`."""
