@@ -26,7 +26,7 @@ APPROVAL_STATE_EXPIRED: ApprovalState
 APPROVAL_STATE_WITHDRAWN: ApprovalState
 
 class Approval(_message.Message):
-    __slots__ = ("id", "agent", "run", "state", "kind", "title", "tool", "data_json", "why", "create_time", "expire_time", "answer_time", "note", "answered_by")
+    __slots__ = ("id", "agent", "run", "state", "kind", "title", "tool", "data_json", "why", "create_time", "expire_time", "answer_time", "note", "answered_by", "rule")
     ID_FIELD_NUMBER: _ClassVar[int]
     AGENT_FIELD_NUMBER: _ClassVar[int]
     RUN_FIELD_NUMBER: _ClassVar[int]
@@ -41,6 +41,7 @@ class Approval(_message.Message):
     ANSWER_TIME_FIELD_NUMBER: _ClassVar[int]
     NOTE_FIELD_NUMBER: _ClassVar[int]
     ANSWERED_BY_FIELD_NUMBER: _ClassVar[int]
+    RULE_FIELD_NUMBER: _ClassVar[int]
     id: str
     agent: str
     run: str
@@ -55,7 +56,8 @@ class Approval(_message.Message):
     answer_time: _timestamp_pb2.Timestamp
     note: str
     answered_by: int
-    def __init__(self, id: _Optional[str] = ..., agent: _Optional[str] = ..., run: _Optional[str] = ..., state: _Optional[_Union[ApprovalState, str]] = ..., kind: _Optional[str] = ..., title: _Optional[str] = ..., tool: _Optional[str] = ..., data_json: _Optional[str] = ..., why: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., answer_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., note: _Optional[str] = ..., answered_by: _Optional[int] = ...) -> None: ...
+    rule: str
+    def __init__(self, id: _Optional[str] = ..., agent: _Optional[str] = ..., run: _Optional[str] = ..., state: _Optional[_Union[ApprovalState, str]] = ..., kind: _Optional[str] = ..., title: _Optional[str] = ..., tool: _Optional[str] = ..., data_json: _Optional[str] = ..., why: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., answer_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., note: _Optional[str] = ..., answered_by: _Optional[int] = ..., rule: _Optional[str] = ...) -> None: ...
 
 class ListApprovalsRequest(_message.Message):
     __slots__ = ("page_size", "page_token", "agent", "show_answered")

@@ -18,7 +18,7 @@ OUTPUT_CHANNEL_STDOUT: OutputChannel
 OUTPUT_CHANNEL_STDERR: OutputChannel
 
 class Fact(_message.Message):
-    __slots__ = ("daemon_started", "daemon_stopped", "event_redacted", "daemon_request_noted", "daemon_reloaded", "daemon_stop_wanted", "agent_spawned", "agent_stop_wanted", "agent_restart_scheduled", "agent_signalled", "agent_ended", "agent_removed", "agent_resized", "agent_stopped", "run_wanted", "run_started", "run_executed", "run_ended", "run_read", "run_set_aside", "output_chunk", "output_truncated", "input_accepted", "output_dropped", "output_held", "output_released", "signal", "approval_requested", "approval_answered", "approval_withdrawn", "supervisor", "goal_judged", "goal_pause_wanted", "goal_paused", "goal_resumed", "workspace_wanted", "workspace_made", "workspace_failed", "workspace_snapshotted", "workspace_merged", "workspace_removed")
+    __slots__ = ("daemon_started", "daemon_stopped", "event_redacted", "daemon_request_noted", "daemon_reloaded", "daemon_stop_wanted", "agent_spawned", "agent_stop_wanted", "agent_restart_scheduled", "agent_signalled", "agent_ended", "agent_removed", "agent_resized", "agent_stopped", "run_wanted", "run_started", "run_executed", "run_ended", "run_read", "run_set_aside", "output_chunk", "output_truncated", "input_accepted", "output_dropped", "output_held", "output_released", "signal", "approval_requested", "approval_answered", "approval_withdrawn", "supervisor", "goal_judged", "goal_pause_wanted", "goal_paused", "goal_resumed", "guardrail_judged", "workspace_wanted", "workspace_made", "workspace_failed", "workspace_snapshotted", "workspace_merged", "workspace_removed")
     DAEMON_STARTED_FIELD_NUMBER: _ClassVar[int]
     DAEMON_STOPPED_FIELD_NUMBER: _ClassVar[int]
     EVENT_REDACTED_FIELD_NUMBER: _ClassVar[int]
@@ -54,6 +54,7 @@ class Fact(_message.Message):
     GOAL_PAUSE_WANTED_FIELD_NUMBER: _ClassVar[int]
     GOAL_PAUSED_FIELD_NUMBER: _ClassVar[int]
     GOAL_RESUMED_FIELD_NUMBER: _ClassVar[int]
+    GUARDRAIL_JUDGED_FIELD_NUMBER: _ClassVar[int]
     WORKSPACE_WANTED_FIELD_NUMBER: _ClassVar[int]
     WORKSPACE_MADE_FIELD_NUMBER: _ClassVar[int]
     WORKSPACE_FAILED_FIELD_NUMBER: _ClassVar[int]
@@ -95,13 +96,14 @@ class Fact(_message.Message):
     goal_pause_wanted: GoalPauseWanted
     goal_paused: GoalPaused
     goal_resumed: GoalResumed
+    guardrail_judged: GuardrailJudged
     workspace_wanted: WorkspaceWanted
     workspace_made: WorkspaceMade
     workspace_failed: WorkspaceFailed
     workspace_snapshotted: WorkspaceSnapshotted
     workspace_merged: WorkspaceMerged
     workspace_removed: WorkspaceRemoved
-    def __init__(self, daemon_started: _Optional[_Union[DaemonStarted, _Mapping]] = ..., daemon_stopped: _Optional[_Union[DaemonStopped, _Mapping]] = ..., event_redacted: _Optional[_Union[EventRedacted, _Mapping]] = ..., daemon_request_noted: _Optional[_Union[DaemonRequestNoted, _Mapping]] = ..., daemon_reloaded: _Optional[_Union[DaemonReloaded, _Mapping]] = ..., daemon_stop_wanted: _Optional[_Union[DaemonStopWanted, _Mapping]] = ..., agent_spawned: _Optional[_Union[AgentSpawned, _Mapping]] = ..., agent_stop_wanted: _Optional[_Union[AgentStopWanted, _Mapping]] = ..., agent_restart_scheduled: _Optional[_Union[AgentRestartScheduled, _Mapping]] = ..., agent_signalled: _Optional[_Union[AgentSignalled, _Mapping]] = ..., agent_ended: _Optional[_Union[AgentEnded, _Mapping]] = ..., agent_removed: _Optional[_Union[AgentRemoved, _Mapping]] = ..., agent_resized: _Optional[_Union[AgentResized, _Mapping]] = ..., agent_stopped: _Optional[_Union[AgentStopped, _Mapping]] = ..., run_wanted: _Optional[_Union[RunWanted, _Mapping]] = ..., run_started: _Optional[_Union[RunStarted, _Mapping]] = ..., run_executed: _Optional[_Union[RunExecuted, _Mapping]] = ..., run_ended: _Optional[_Union[RunEnded, _Mapping]] = ..., run_read: _Optional[_Union[RunRead, _Mapping]] = ..., run_set_aside: _Optional[_Union[RunSetAside, _Mapping]] = ..., output_chunk: _Optional[_Union[OutputChunk, _Mapping]] = ..., output_truncated: _Optional[_Union[OutputTruncated, _Mapping]] = ..., input_accepted: _Optional[_Union[InputAccepted, _Mapping]] = ..., output_dropped: _Optional[_Union[OutputDropped, _Mapping]] = ..., output_held: _Optional[_Union[OutputHeld, _Mapping]] = ..., output_released: _Optional[_Union[OutputReleased, _Mapping]] = ..., signal: _Optional[_Union[SignalFact, _Mapping]] = ..., approval_requested: _Optional[_Union[ApprovalRequested, _Mapping]] = ..., approval_answered: _Optional[_Union[ApprovalAnswered, _Mapping]] = ..., approval_withdrawn: _Optional[_Union[ApprovalWithdrawn, _Mapping]] = ..., supervisor: _Optional[_Union[SupervisorFact, _Mapping]] = ..., goal_judged: _Optional[_Union[GoalJudged, _Mapping]] = ..., goal_pause_wanted: _Optional[_Union[GoalPauseWanted, _Mapping]] = ..., goal_paused: _Optional[_Union[GoalPaused, _Mapping]] = ..., goal_resumed: _Optional[_Union[GoalResumed, _Mapping]] = ..., workspace_wanted: _Optional[_Union[WorkspaceWanted, _Mapping]] = ..., workspace_made: _Optional[_Union[WorkspaceMade, _Mapping]] = ..., workspace_failed: _Optional[_Union[WorkspaceFailed, _Mapping]] = ..., workspace_snapshotted: _Optional[_Union[WorkspaceSnapshotted, _Mapping]] = ..., workspace_merged: _Optional[_Union[WorkspaceMerged, _Mapping]] = ..., workspace_removed: _Optional[_Union[WorkspaceRemoved, _Mapping]] = ...) -> None: ...
+    def __init__(self, daemon_started: _Optional[_Union[DaemonStarted, _Mapping]] = ..., daemon_stopped: _Optional[_Union[DaemonStopped, _Mapping]] = ..., event_redacted: _Optional[_Union[EventRedacted, _Mapping]] = ..., daemon_request_noted: _Optional[_Union[DaemonRequestNoted, _Mapping]] = ..., daemon_reloaded: _Optional[_Union[DaemonReloaded, _Mapping]] = ..., daemon_stop_wanted: _Optional[_Union[DaemonStopWanted, _Mapping]] = ..., agent_spawned: _Optional[_Union[AgentSpawned, _Mapping]] = ..., agent_stop_wanted: _Optional[_Union[AgentStopWanted, _Mapping]] = ..., agent_restart_scheduled: _Optional[_Union[AgentRestartScheduled, _Mapping]] = ..., agent_signalled: _Optional[_Union[AgentSignalled, _Mapping]] = ..., agent_ended: _Optional[_Union[AgentEnded, _Mapping]] = ..., agent_removed: _Optional[_Union[AgentRemoved, _Mapping]] = ..., agent_resized: _Optional[_Union[AgentResized, _Mapping]] = ..., agent_stopped: _Optional[_Union[AgentStopped, _Mapping]] = ..., run_wanted: _Optional[_Union[RunWanted, _Mapping]] = ..., run_started: _Optional[_Union[RunStarted, _Mapping]] = ..., run_executed: _Optional[_Union[RunExecuted, _Mapping]] = ..., run_ended: _Optional[_Union[RunEnded, _Mapping]] = ..., run_read: _Optional[_Union[RunRead, _Mapping]] = ..., run_set_aside: _Optional[_Union[RunSetAside, _Mapping]] = ..., output_chunk: _Optional[_Union[OutputChunk, _Mapping]] = ..., output_truncated: _Optional[_Union[OutputTruncated, _Mapping]] = ..., input_accepted: _Optional[_Union[InputAccepted, _Mapping]] = ..., output_dropped: _Optional[_Union[OutputDropped, _Mapping]] = ..., output_held: _Optional[_Union[OutputHeld, _Mapping]] = ..., output_released: _Optional[_Union[OutputReleased, _Mapping]] = ..., signal: _Optional[_Union[SignalFact, _Mapping]] = ..., approval_requested: _Optional[_Union[ApprovalRequested, _Mapping]] = ..., approval_answered: _Optional[_Union[ApprovalAnswered, _Mapping]] = ..., approval_withdrawn: _Optional[_Union[ApprovalWithdrawn, _Mapping]] = ..., supervisor: _Optional[_Union[SupervisorFact, _Mapping]] = ..., goal_judged: _Optional[_Union[GoalJudged, _Mapping]] = ..., goal_pause_wanted: _Optional[_Union[GoalPauseWanted, _Mapping]] = ..., goal_paused: _Optional[_Union[GoalPaused, _Mapping]] = ..., goal_resumed: _Optional[_Union[GoalResumed, _Mapping]] = ..., guardrail_judged: _Optional[_Union[GuardrailJudged, _Mapping]] = ..., workspace_wanted: _Optional[_Union[WorkspaceWanted, _Mapping]] = ..., workspace_made: _Optional[_Union[WorkspaceMade, _Mapping]] = ..., workspace_failed: _Optional[_Union[WorkspaceFailed, _Mapping]] = ..., workspace_snapshotted: _Optional[_Union[WorkspaceSnapshotted, _Mapping]] = ..., workspace_merged: _Optional[_Union[WorkspaceMerged, _Mapping]] = ..., workspace_removed: _Optional[_Union[WorkspaceRemoved, _Mapping]] = ...) -> None: ...
 
 class DaemonStarted(_message.Message):
     __slots__ = ("version", "pid", "boot_id", "adopted", "settled", "after_clean_stop")
@@ -494,18 +496,36 @@ class SignalFact(_message.Message):
     def __init__(self, run: _Optional[str] = ..., turn: _Optional[int] = ..., call: _Optional[str] = ..., outcome: _Optional[str] = ..., input_tokens: _Optional[int] = ..., output_tokens: _Optional[int] = ..., cost_microusd: _Optional[int] = ..., native_session: _Optional[str] = ..., resets_us: _Optional[int] = ..., parent: _Optional[str] = ..., plan_done: _Optional[int] = ..., plan_items: _Optional[int] = ...) -> None: ...
 
 class ApprovalRequested(_message.Message):
-    __slots__ = ("approval", "run", "key", "kind", "deadline_us")
+    __slots__ = ("approval", "run", "key", "kind", "deadline_us", "rule")
     APPROVAL_FIELD_NUMBER: _ClassVar[int]
     RUN_FIELD_NUMBER: _ClassVar[int]
     KEY_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     DEADLINE_US_FIELD_NUMBER: _ClassVar[int]
+    RULE_FIELD_NUMBER: _ClassVar[int]
     approval: str
     run: str
     key: str
     kind: str
     deadline_us: int
-    def __init__(self, approval: _Optional[str] = ..., run: _Optional[str] = ..., key: _Optional[str] = ..., kind: _Optional[str] = ..., deadline_us: _Optional[int] = ...) -> None: ...
+    rule: str
+    def __init__(self, approval: _Optional[str] = ..., run: _Optional[str] = ..., key: _Optional[str] = ..., kind: _Optional[str] = ..., deadline_us: _Optional[int] = ..., rule: _Optional[str] = ...) -> None: ...
+
+class GuardrailJudged(_message.Message):
+    __slots__ = ("run", "key", "call", "verdict", "rule", "after")
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    CALL_FIELD_NUMBER: _ClassVar[int]
+    VERDICT_FIELD_NUMBER: _ClassVar[int]
+    RULE_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    run: str
+    key: str
+    call: str
+    verdict: str
+    rule: str
+    after: bool
+    def __init__(self, run: _Optional[str] = ..., key: _Optional[str] = ..., call: _Optional[str] = ..., verdict: _Optional[str] = ..., rule: _Optional[str] = ..., after: bool = ...) -> None: ...
 
 class ApprovalAnswered(_message.Message):
     __slots__ = ("approval", "outcome", "run")

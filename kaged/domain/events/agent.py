@@ -249,6 +249,7 @@ class ApprovalRequested:
     tool: str  # text
     data_json: str  # text
     why: str  # text
+    rule: str = ""
 
 
 @frozen

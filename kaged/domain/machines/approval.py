@@ -29,6 +29,7 @@ class ApprovalState:
     answered_us: int = 0
     answered_by: int = 0
     note: str = ""
+    rule: str = ""
 
 
 class AlreadyAnswered(Precondition):
@@ -68,6 +69,7 @@ def asked(agent: str, event: ApprovalRequested, at_us: int) -> ApprovalState:
         tool=event.tool,
         data_json=event.data_json,
         why=event.why,
+        rule=event.rule,
         asked_us=at_us,
         deadline_us=event.deadline_us,
     )

@@ -12,6 +12,7 @@ from typing import Any, Final
 from kaged.api.v1 import event_pb2, fact_pb2, spec_pb2
 from kaged.domain.events import agent as facts
 from kaged.domain.events import goal as goal_facts
+from kaged.domain.events import guardrail as guardrail_facts
 from kaged.domain.events import tree as tree_facts
 from kaged.domain.events import workspace as workspace_facts
 from kaged.domain.frozen import frozen
@@ -20,7 +21,13 @@ from kaged.store.wire import wire_spec
 from kaged.store.wire.door import engine_entry
 from kaged.store.wire.entry import Entry
 
-DomainEvent = facts.AgentEvent | facts.CaptureEvent | facts.DaemonEvent | tree_facts.Event
+DomainEvent = (
+    facts.AgentEvent
+    | facts.CaptureEvent
+    | facts.DaemonEvent
+    | guardrail_facts.GuardrailJudged
+    | tree_facts.Event
+)
 
 _CHANNELS: Final = {"out": fact_pb2.OUTPUT_CHANNEL_STDOUT, "err": fact_pb2.OUTPUT_CHANNEL_STDERR}
 _CHANNEL_WORDS: Final = {number: word for word, number in _CHANNELS.items()}
@@ -236,6 +243,7 @@ _FLATS: Final = (
     _Flat(facts.ApprovalRequested, "approval_requested", _question),
     _Flat(facts.ApprovalAnswered, "approval_answered", _note),
     _Flat(facts.ApprovalWithdrawn, "approval_withdrawn"),
+    _Flat(guardrail_facts.GuardrailJudged, "guardrail_judged", _question),
     _JudgedFlat(goal_facts.Judged, "goal_judged", _note),
     _Flat(goal_facts.PauseWanted, "goal_pause_wanted", _note),
     _Flat(goal_facts.Paused, "goal_paused"),
