@@ -111,6 +111,9 @@ class RunFolder(Protocol):
     def input_size(self) -> int:
         """Bytes in the input log."""
 
+    def input_ended(self) -> bool:
+        """Whether the mark of the input's end is there."""
+
     def orders_size(self) -> int:
         """Bytes in the control log."""
 

@@ -42,6 +42,9 @@ class Folder(RunFolder):
     def input_size(self) -> int:
         return self._size("in.log")
 
+    def input_ended(self) -> bool:
+        return (self.path / "in.eof").exists()
+
     def orders_size(self) -> int:
         return self._size("ctl.log")
 

@@ -11,7 +11,7 @@ from kaged.domain.events import agent as facts
 from kaged.domain.machines.agent import AgentState, Run
 from kaged.domain.masking import Masker
 from kaged.domain.run_records import RunSpec
-from kaged.ports import Adapter, Executor, Launched
+from kaged.ports import Adapter, Executor, Launched, RunFolder
 from kaged.runtime.runs.capture import Place, Reading
 from kaged.runtime.runs.run_facts import FolderFact
 from kaged.runtime.system import System
@@ -41,10 +41,10 @@ class Host(Protocol):
     def spool_limits(self, state: AgentState) -> tuple[int, int]:
         """How many bytes of output may wait to be recorded: of its run, of all runs; 0: any."""
 
-    def place(self, agent: str, run: str) -> Place:
-        """Where its output was recorded to, from the journal."""
+    def place(self, agent: str, run: str, listens: bool) -> Place:
+        """Where its output was recorded and, if its adapter `listens`, understood to, from the journal."""
 
-    def unperformed(self, agent: str, run: str, input_bytes: int, orders_bytes: int) -> list[FolderFact]:
+    def unperformed(self, agent: str, run: str, folder: RunFolder) -> list[FolderFact]:
         """Recorded orders and input that its folder lacks, oldest first."""
 
     def report(self, agent: str, events: Sequence[facts.AgentEvent | facts.CaptureEvent]) -> Done | None:

@@ -198,7 +198,7 @@ class Keeper:
                 log.error("run_set_aside run=%s protocol=%s hint=%s", self.run, found, "a newer kaged can read it")
                 self.adopted_alive.set_result(alive)
             if not alive and state.stop is not None:
-                place = await asyncio.to_thread(host.place, self.agent, self.run)
+                place = await asyncio.to_thread(host.place, self.agent, self.run, False)
                 end = ended(self.run, None, None, place, host.system.now_us(), host.system.boot_id())
                 note = f"a newer release started it (protocol {found}): how it ended cannot be read"
                 await _durable(host.ended(self.agent, with_note(end, note)))
@@ -214,13 +214,14 @@ class Keeper:
         host = self._host
         if self._adopted:
             await host.settled()  # what was read of it before, or the journal would get it twice
-        place = await asyncio.to_thread(host.place, self.agent, self.run) if self._adopted else Place()
+        adapter, place = host.adapter(self._state_at_start), Place()
         if self._adopted:
+            place = await asyncio.to_thread(host.place, self.agent, self.run, adapter.listens)
             passed(Point.RECOVERY_PLACED)
         self._place = place
         capture = Capture(
             assignment(self._state_at_start, self.run),
-            host.adapter(self._state_at_start),
+            adapter,
             host.masker(self._state_at_start),
             place,
         )
@@ -249,8 +250,7 @@ class Keeper:
             if not self._folder.exists():
                 return
             if self._adopted:
-                sizes = self._folder.input_size(), self._folder.orders_size()
-                for fact in self._host.unperformed(self.agent, self.run, *sizes):
+                for fact in self._host.unperformed(self.agent, self.run, self._folder):
                     perform(self._folder, fact)
                     passed(Point.RECOVERY_REPEATED)
                 self._folder.ring()  # the daemon before us may have died between a write and its ring

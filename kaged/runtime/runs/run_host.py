@@ -19,7 +19,7 @@ from kaged.domain.machines import agent as machine
 from kaged.domain.machines.agent import AgentState, Run
 from kaged.domain.masking import Masker
 from kaged.domain.run_records import RunSpec, TerminalSize
-from kaged.ports import Adapter, Executor, Launched
+from kaged.ports import Adapter, Executor, Launched, RunFolder
 from kaged.runtime.agents import Agents, inputs_after, inputs_of, next_run
 from kaged.runtime.engine import Engine
 from kaged.runtime.runs.capture import Place, Reading
@@ -150,8 +150,8 @@ class RunHost:
         with open(path, "x", encoding="ascii", opener=_private) as file:
             file.write(self._token(run))
 
-    def place(self, agent: str, run: str) -> Place:
-        """Where its output was recorded and understood to, from the journal."""
+    def place(self, agent: str, run: str, listens: bool) -> Place:
+        """Where its output was recorded and, if its adapter `listens`, understood to, from the journal."""
         place = Place()
         stream = agent_stream(agent)
         last = self._reader.last_of(f"{stream}/output")
@@ -166,7 +166,7 @@ class RunHost:
             fact = fact_at(self._reader, last.seq)
             if isinstance(fact, facts.RunRead):
                 place.out_parsed, place.adapter_state = fact.stdout_parsed, fact.adapter_state
-        if place.out_end > place.out_parsed:
+        if listens and place.out_end > place.out_parsed:
             place.rest = self._recorded(agent, run, place.out_parsed)
         return place
 
@@ -192,8 +192,14 @@ class RunHost:
             up_to = page.reached - 1
         return b"".join(reversed(pieces))
 
-    def unperformed(self, agent: str, run: str, input_bytes: int, orders_bytes: int) -> list[FolderFact]:
+    def unperformed(self, agent: str, run: str, folder: RunFolder) -> list[FolderFact]:
         """Recorded orders and input that its folder lacks, oldest first."""
+        input_bytes, orders_bytes = folder.input_size(), folder.orders_size()
+        state = self.state(agent)
+        if state is not None and (now := state.live_run) is not None and now.id == run:
+            ended = folder.input_ended() or not now.input_closed
+            if ended and (input_bytes, orders_bytes) == (now.input_end, now.orders_end):
+                return []  # nearly always: what an agent said in a week need not be looked through
         missing: list[FolderFact] = []
         for draft in inputs_after(self._reader, agent, run):
             match draft.event:
