@@ -23,7 +23,7 @@ from grpc_health.v1 import health_pb2
 from kaged.api.v1 import agent_service_pb2 as agents_pb
 from kaged.api.v1 import daemon_service_pb2
 from kaged.crash_points import Point
-from tests.e2e.daemon_kit import Kaged
+from tests.e2e.daemon_kit import Kaged, eventually
 from tests.faults import crash_kaged
 from tests.faults.errands import KINDS, Errands
 from tests.faults.judging import Figures, judge
@@ -43,8 +43,8 @@ _AREA_OF: Final = {
 _END: Final = "run.sealed_seen"  # of the points of a run, in the order of the list: from here on they are its end
 # Deaths that come first, so that the next start has something of this kind to find.
 _BEFORE: Final = {
-    Point.RECOVERY_REPEATED: Point.INPUT_RECORDED,
-    Point.RECOVERY_RUNG: Point.INPUT_WRITTEN,
+    Point.RECOVERY_REPEATED: Point.ORDER_RECORDED,
+    Point.RECOVERY_RUNG: Point.ORDER_WRITTEN,
     Point.RECOVERY_PLACED: Point.RUN_GATE_OPENED,
     Point.RUN_CANCELLED: Point.RUN_META_SEEN,
     Point.RUN_NOT_STARTED: Point.RUN_SHIM_SPAWNED,
@@ -173,6 +173,7 @@ class Crashes:
         if point in _FULL:
             (kaged.state / "kaged.toml").write_text(f"min_free_bytes = {_ENORMOUS}\n")
             kaged.daemon.Reload(daemon_service_pb2.ReloadRequest(), timeout=30)
+            eventually(self._is_read_only, "the daemon to find the disk full")
         self.up.clear()
         assert kaged.process is not None
         kaged.process.terminate()
@@ -184,6 +185,10 @@ class Crashes:
         (kaged.state / "kaged.toml").unlink(missing_ok=True)
         self._serve("")
         errands.stop(agents)
+
+    def _is_read_only(self) -> bool:
+        status = self.kaged.daemon.GetStatus(daemon_service_pb2.GetStatusRequest(), timeout=30).status
+        return bool(status.phase == daemon_service_pb2.DAEMON_PHASE_READ_ONLY)
 
     def judge(self) -> Figures:
         """See `judging.py`. The daemon is gone afterwards."""

@@ -121,8 +121,7 @@ class Errands:
     def _stop(self, line: Line) -> None:
         """Stop an agent that would go on for ever, once it has said something."""
         ticker = self._spawn(line, "ticker")
-        self._heard(line, ticker)
-        ticker.stopped = True
+        ticker.stopped = self._heard(line, ticker)
         request = agents_pb.StopAgentRequest(agent=ticker.agent, grace_s=5.0, request_id=f"{ticker.agent}.stop")
         _agents(line, "StopAgent", request)
         self._end(line, ticker)

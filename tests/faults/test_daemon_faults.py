@@ -250,6 +250,18 @@ def test_very_much_output_arrives_whole_in_bounded_memory(kaged: Kaged, size: in
     assert stats.rss_bytes < 400 << 20
 
 
+def test_adopting_an_agent_that_has_said_very_much_reads_none_of_it_again(kaged: Kaged) -> None:
+    size = 192 << 20
+    agent = kaged.spawn("sh", "-c", f"head -c {size} /dev/zero; exec sleep 600")
+    eventually(lambda: kaged.agent(agent).run.stdout_bytes == size, "all of it to be recorded", 100)
+    kaged.kill()
+    kaged.start()
+    assert kaged.agent(agent).run.stdout_bytes == size
+    stats = kaged.daemon.GetStats(daemon_service_pb2.GetStatsRequest(), timeout=30)
+    assert stats.rss_bytes < size, "what is in the journal is not in memory as well"
+    kaged.end(agent)
+
+
 # --- dead shims --------------------------------------------------------------------------------------------------
 
 
