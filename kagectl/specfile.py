@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from kagectl.errors import Complaint
 from kagectl.quantities import duration_s, size_bytes, span_s
-from kagectl.specs import CAPTURES, RESTARTS, STDINS, words
+from kagectl.specs import CAPTURES, FULL_POLICIES, RESTARTS, STDINS, words
 from kaged.api.v1 import spec_pb2 as pb
 from kaged.api.v1 import supervisor_service_pb2 as trees
 
@@ -154,6 +154,8 @@ def agent_spec(table: Table) -> pb.AgentSpec:
                 cpus=limits.take("cpus", _number, 0.0),
                 processes=limits.take("pids", count, 0),
                 unsupervised_s=limits.take("unsupervised", number_s, 0.0),
+                spool_bytes=limits.take("backlog", _bytes, 0),
+                on_full=limits.take("on_full", choice(FULL_POLICIES), pb.FULL_POLICY_UNSPECIFIED),
             )
         )
         limits.close()

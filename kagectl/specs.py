@@ -26,6 +26,11 @@ RESTARTS = {
     "permanent": pb.RESTART_TYPE_PERMANENT,
 }
 STDINS = {"null": pb.STDIN_MODE_NULL, "pipe": pb.STDIN_MODE_PIPE}
+FULL_POLICIES = {
+    "pause": pb.FULL_POLICY_PAUSE,
+    "stop": pb.FULL_POLICY_STOP,
+    "drop-oldest": pb.FULL_POLICY_DROP_OLDEST,
+}
 CAPTURES = {
     "pipe": pb.CAPTURE_MODE_PIPE,
     "file": pb.CAPTURE_MODE_FILE,
@@ -58,6 +63,8 @@ class SpecOptions:
     wall_time: str | None = None
     idle: str | None = None
     max_output: str | None = None
+    max_backlog: str | None = None
+    on_full: str | None = None
     memory: str | None = None
     cpus: float | None = None
     pids: int | None = None
@@ -146,6 +153,10 @@ def _limits(limits: pb.Limits, options: SpecOptions) -> None:
         limits.idle_s = duration_s(options.idle, what="--idle")
     if options.max_output:
         limits.output_bytes = size_bytes(options.max_output, what="--max-output")
+    if options.max_backlog:
+        limits.spool_bytes = size_bytes(options.max_backlog, what="--max-backlog")
+    if options.on_full:
+        limits.on_full = FULL_POLICIES[options.on_full]
     if options.memory:
         limits.memory_bytes = size_bytes(options.memory, what="--memory")
     if options.cpus is not None:

@@ -12,6 +12,16 @@ from kaged.api.v1 import spec_pb2 as spec
 ENDED = frozenset((pb.AGENT_STATE_SUCCEEDED, pb.AGENT_STATE_FAILED, pb.AGENT_STATE_CANCELLED))
 AT_REST = ENDED | {pb.AGENT_STATE_STOPPED}  # nothing runs until somebody asks
 
+_HELD = {
+    "spool_bytes": "its own limit of output that waits to be recorded",
+    "max_spool_bytes": "the limit of output of all agents that waits to be recorded",
+}
+_FULL = {
+    spec.FULL_POLICY_UNSPECIFIED: "pause",
+    spec.FULL_POLICY_PAUSE: "pause",
+    spec.FULL_POLICY_STOP: "stop",
+    spec.FULL_POLICY_DROP_OLDEST: "drop the oldest",
+}
 _COLUMNS = ("NAME", "ID", "STATE", "AGE", "PID", "RESTARTS", "OUTPUT")
 _WIDE = ("ADAPTER", "UP", "CPU", "MEMORY", "PROCS", "LAST OUTPUT", "SUPERVISOR", "DIRECTORY")
 _NUMBERS = ("PID", "RESTARTS", "OUTPUT", "CPU", "MEMORY", "PROCS")
@@ -152,6 +162,8 @@ def _run(run: pb.Run, now_s: float, zone: tzinfo | None) -> list[tuple[str, Cell
         ("started", words.moment(run.start_time, zone) if run.start_time.seconds else ""),
         ("ended", f"{words.ago(run.end_time, now_s)} ago" if run.end_time.seconds else ""),
         ("output", f"{words.size(run.stdout_bytes)} out, {words.size(run.stderr_bytes)} err"),
+        ("held by", Cell(_HELD.get(run.held_by, run.held_by), "yellow")),
+        ("set aside", Cell("a newer kaged started it, and it alone can reach it" if run.set_aside else "", "red")),
         ("cpu", f"{run.cpu_s:.2f}s" if ended else ""),
         ("memory", words.size(run.max_rss_bytes) if run.max_rss_bytes else ""),
         ("survivors", Cell(str(run.survivors) if run.survivors else "", "red")),
@@ -163,6 +175,12 @@ def _limits(limits: spec.Limits) -> list[tuple[str, Cell | str]]:
         ("wall time", words.span(limits.wall_time_s) if limits.wall_time_s else ""),
         ("idle", words.span(limits.idle_s) if limits.idle_s else ""),
         ("output", words.size(limits.output_bytes) if limits.output_bytes else ""),
+        (
+            "backlog",
+            f"{words.size(limits.spool_bytes)}, then {_FULL.get(limits.on_full, limits.on_full)}"
+            if limits.spool_bytes
+            else "",
+        ),
         ("memory", words.size(limits.memory_bytes) if limits.memory_bytes else ""),
         ("cpus", f"{limits.cpus:g}" if limits.cpus else ""),
         ("processes", str(limits.processes) if limits.processes else ""),

@@ -192,6 +192,8 @@ def run(run: Run, sizes: tuple[int, int]) -> agents_pb.Run:
         exit_code=-1,
         stdout_bytes=sizes[0],
         stderr_bytes=sizes[1],
+        held_by=run.held_by,
+        set_aside=run.set_aside,
     )
     if run.executed_us:
         message.start_time.CopyFrom(timestamp(run.executed_us))

@@ -123,6 +123,11 @@ class Lines:
         match event.meta.type:
             case "output.chunk":
                 yield from self._chunk(event)
+            case "output.dropped":  # a line that had begun before the gap does not go on behind it
+                dropped = event.meta.fact.output_dropped
+                splitter = self.splitters.get((dropped.run, int(dropped.channel)))
+                if splitter is not None:
+                    yield from splitter.finish()
             case "run.wanted":
                 self.ended = False
             case "run.ended":
@@ -176,9 +181,10 @@ def opening(
         first = False
         if request.raw:
             break
-        if event.meta.type != "output.chunk":
+        if event.meta.type not in ("output.chunk", "output.dropped"):
             continue
-        chunk = event.meta.fact.output_chunk
+        fact = event.meta.fact
+        chunk = fact.output_chunk if fact.HasField("output_chunk") else fact.output_dropped
         if not open_lines:
             sizes = {fact_pb2.OUTPUT_CHANNEL_STDOUT: chunk.stdout_end, fact_pb2.OUTPUT_CHANNEL_STDERR: chunk.stderr_end}
             for channel, end in sizes.items():
@@ -186,7 +192,10 @@ def opening(
                 if wanted and request.run in ("", chunk.run):
                     open_lines[chunk.run, int(channel)] = _OpenLine(chunk.run, channel)
         found = open_lines.get((chunk.run, int(chunk.channel)))
-        if found is not None and not found.whole:
+        if isinstance(chunk, fact_pb2.OutputDropped):
+            if found is not None:
+                found.whole = True  # lines begin anew behind a gap
+        elif found is not None and not found.whole:
             found.before(event, *_from(request.from_offset, event.body.output, chunk.offset))
         if all(each.whole for each in open_lines.values()):
             break

@@ -43,11 +43,19 @@ class History:
         self.ends[channel] += len(data)
         chunk.stdout_end, chunk.stderr_end = self.ends[OUT], self.ends[ERR]
 
+    def drop(self, channel: int, size: int) -> None:
+        event = self.add("output.dropped")
+        dropped = event.meta.fact.output_dropped
+        dropped.run, dropped.channel, dropped.start = f"r{self.run}", channel, self.ends[channel]  # type: ignore[assignment]
+        self.ends[channel] += size
+        dropped.end, dropped.stdout_end, dropped.stderr_end = self.ends[channel], self.ends[OUT], self.ends[ERR]
+
 
 words = st.text(alphabet="ab\n", min_size=1, max_size=20).map(str.encode)
 steps = st.one_of(
     st.tuples(st.just("write"), st.sampled_from([OUT, ERR]), words),
     st.tuples(st.just("write"), st.sampled_from([OUT, ERR]), words),
+    st.tuples(st.just("drop"), st.sampled_from([OUT, ERR]), words),
     st.tuples(st.sampled_from(["again", "rest", "end", "truncated"]), st.just(0), st.just(b"")),
 )
 
@@ -59,6 +67,8 @@ def history_of(told: list[tuple[str, int, bytes]]) -> History:
         match kind:
             case "write":
                 history.write(channel, data)
+            case "drop":
+                history.drop(channel, len(data))
             case "truncated":
                 history.add("output.truncated")
             case "again":
@@ -159,3 +169,13 @@ def test_a_place_is_found_without_reading_further_back_than_the_line_that_is_ope
     (answer,) = lines.answers(joined(history.events[-1:]))
     (line,) = pb.StreamLogsResponse.FromString(answer).lines
     assert (line.data, line.offset) == (b"two and a half", 99 * 7 + 4)
+
+
+def test_no_line_is_joined_over_a_gap() -> None:
+    history = history_of([("write", OUT, b"a\nbe"), ("drop", OUT, b"fore"), ("write", OUT, b"c\n")])
+    seen = [line for answer in answers(Lines(pb.StreamLogsRequest()), history.events, [9]) for line in answer.lines]
+    assert [(line.offset, line.data, line.partial) for line in seen] == [
+        (0, b"a", False),
+        (2, b"be", True),
+        (8, b"c", False),
+    ]

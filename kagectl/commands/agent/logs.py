@@ -69,11 +69,13 @@ def logs(
             follow=follow,
             raw=raw,
         )
+        gaps = Gaps(raw=raw)
         try:
             for lines in read_output(client, request):
                 if session.machine:
                     show.some_of_stream(session, lines)
                 else:
+                    gaps.tell(lines)
                     write_lines(lines, timestamps=timestamps, raw=raw, paint=session.paint)
         except KeyboardInterrupt:
             if follow:
@@ -95,6 +97,27 @@ def write_lines(lines: Sequence[pb.LogLine], *, timestamps: bool, raw: bool, pai
         out = sys.stderr if channel == fact_pb2.OUTPUT_CHANNEL_STDERR else sys.stdout
         out.buffer.write(text)
         out.buffer.flush()
+
+
+class Gaps:
+    """Tells of output that was given up before it was recorded (`output.dropped`): seen as offsets that jump."""
+
+    def __init__(self, *, raw: bool) -> None:
+        self._raw = raw
+        self._ends: dict[tuple[str, int], int] = {}
+
+    def tell(self, lines: Sequence[pb.LogLine]) -> None:
+        """Say, before they are written, where bytes are missing between these lines and those before them."""
+        for line in lines:
+            key = (line.run, line.channel)
+            missing = line.offset - self._ends.get(key, line.offset)
+            if missing > 0:
+                name = words.word(fact_pb2.OutputChannel, line.channel, "OUTPUT_CHANNEL_")
+                show.note(
+                    f"kagectl: {words.size(missing)} of {name} before byte {line.offset} were given up: "
+                    "too much output waited to be recorded (--max-backlog)"
+                )
+            self._ends[key] = line.offset + len(line.data) + (0 if self._raw or line.partial else 1)
 
 
 def still_there(name: str) -> None:

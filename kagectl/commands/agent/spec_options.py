@@ -8,7 +8,7 @@ import click
 
 from kagectl.agent_kinds import KINDS
 from kagectl.specfile import agent_file
-from kagectl.specs import CAPTURES, RESTARTS, STDINS, SpecOptions, read_document, spec_of
+from kagectl.specs import CAPTURES, FULL_POLICIES, RESTARTS, STDINS, SpecOptions, read_document, spec_of
 from kaged.api.v1 import spec_pb2 as pb
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -52,6 +52,8 @@ _OPTIONS: tuple[Callable[[F], F], ...] = (
     click.option("--wall-time", metavar="TIME", default=None, help="Limit of one run."),
     click.option("--idle", metavar="TIME", default=None, help="Limit of silence."),
     click.option("--max-output", metavar="SIZE", default=None, help="Limit of output of one run."),
+    click.option("--max-backlog", metavar="SIZE", default=None, help="Limit of output that waits to be recorded."),
+    click.option("--on-full", type=click.Choice(list(FULL_POLICIES)), default=None, help="What happens then."),
     click.option("--memory", metavar="SIZE", default=None, help="Limit of its process tree."),
     click.option("--cpus", type=click.FloatRange(min=0), default=None, help="Limit; 1.5 is one and a half."),
     click.option("--pids", type=click.IntRange(min=1), default=None, help="Limit of its processes."),

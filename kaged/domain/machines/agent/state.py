@@ -147,6 +147,19 @@ class AgentNotRunning(Precondition):
         )
 
 
+class RunSetAside(Precondition):
+    """The agent's run is out of reach."""
+
+    reason = "RUN_SET_ASIDE"
+
+    def __init__(self, agent: AgentState, wish: str) -> None:
+        super().__init__(
+            f"a newer kaged started the run of agent {agent.spec.name}: this one cannot {wish}",
+            hint="start the newer kaged again; until then the agent goes on out of reach",
+            agent=agent.id,
+        )
+
+
 class AgentNotEnded(Precondition):
     """The agent is still there."""
 

@@ -19,6 +19,7 @@ from kaged.domain.machines.agent.state import (
     AgentState,
     AgentSupervised,
     Run,
+    RunSetAside,
     next_attempt,
 )
 from kaged.domain.orders import Order, ResizeOrder, SignalOrder, StopOrder, order_line
@@ -99,6 +100,8 @@ def decide_signal(state: AgentState, *, signal: int, whole_tree: bool) -> tuple[
     run = state.live_run
     if run is None or run.phase == "wanted":
         raise AgentNotRunning(state, "send it a signal")
+    if run.set_aside:
+        raise RunSetAside(state, "send it a signal")
     order, offset, length = _order(run, SignalOrder(signal=signal, whole_tree=whole_tree))
     return (Signalled(run=run.id, signal=signal, whole_tree=whole_tree, order=order, offset=offset, length=length),)
 
@@ -110,6 +113,8 @@ def decide_resize(state: AgentState, *, rows: int, columns: int) -> tuple[AgentE
     run = state.live_run
     if run is None:
         raise AgentNotRunning(state, "resize its terminal")
+    if run.set_aside:
+        raise RunSetAside(state, "resize its terminal")
     order, offset, length = _order(run, ResizeOrder(rows=rows, cols=columns))
     return (Resized(run=run.id, rows=rows, columns=columns, order=order, offset=offset, length=length),)
 
@@ -119,6 +124,8 @@ def decide_input(state: AgentState, data: bytes, *, eof: bool) -> tuple[AgentEve
     run = state.live_run
     if run is None or state.stop is not None:
         raise AgentNotRunning(state, "send it input")
+    if run.set_aside:
+        raise RunSetAside(state, "send it input")
     if state.spec.stdin == "null" and state.spec.capture != "pty":
         raise Precondition(
             f"agent {state.spec.name} reads nothing: its standard input is /dev/null",
