@@ -1,14 +1,16 @@
 """Every seam of the daemon in one file: what runtime needs from adapters and executors. Pure declarations."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 from kaged.domain.assignment import Assignment, Launch
 from kaged.domain.frozen import frozen
 from kaged.domain.orders import Order
+from kaged.domain.place_spec import Workspace
 from kaged.domain.run_records import AgentRecord, Backlog, Channel, ExitRecord, Meta, RunSpec, SealedRecord
 from kaged.domain.signals import Ask, Fed
+from kaged.domain.workspace import Difference, Made, Merged, MergeMode, Plan, Removal, Snapshot
 
 Measure = Literal["turns", "tokens", "cost"]
 """What of an agent's work an adapter can count; a limit on anything else could not be kept."""
@@ -294,3 +296,53 @@ class Sampler(Protocol):
 
     def sample(self, shims: Sequence[tuple[int, int]]) -> Sequence[TreeUsage | None]:
         """For each (shim pid, start ticks) what its tree costs now; None: not known."""
+
+
+class Workspaces(Protocol):
+    """Places where agents work. All of it blocks and is called in threads; all of it can be repeated after a crash."""
+
+    def plan(self, agent: str, name: str, wish: Workspace, directory: str) -> Plan:
+        """What to make for an agent that is to work on a folder. Changes nothing. Raises KageError."""
+
+    def feasible(self, plan: Plan) -> bool:
+        """Whether a plan that was recorded can still be carried out."""
+
+    def present(self, plan: Plan) -> bool:
+        """Whether the place is there and whole."""
+
+    def make(
+        self,
+        agent: str,
+        run: str,
+        plan: Plan,
+        wish: Workspace,
+        environment: Mapping[str, str],
+        cancelled: Callable[[], bool],
+    ) -> Made:
+        """Make it, finish it, or find it made. Processes carry the run's id. Raises KageError, OSError."""
+
+    def snapshot(self, agent: str, plan: Plan, why: str) -> Snapshot:
+        """Keep all files as they are now. Raises KageError, OSError."""
+
+    def difference(self, agent: str, plan: Plan, *, patch: bool) -> Difference:
+        """What it has that its base has not. Raises KageError."""
+
+    def touched(self, agent: str, plan: Plan) -> frozenset[str]:
+        """Paths that differ from the base. Raises KageError."""
+
+    def merge(
+        self, agent: str, name: str, plan: Plan, *, into: str, mode: MergeMode, message: str, still: bool
+    ) -> Merged:
+        """Its content into a branch (empty: the base), all or nothing. `still`: nobody works there.
+
+        Raises KageError.
+        """
+
+    def keep(self, agent: str, plan: Plan) -> Snapshot | None:
+        """A snapshot of what would be lost with it; None: nothing would. Raises KageError, OSError."""
+
+    def remove(self, agent: str, plan: Plan, wish: Workspace, environment: Mapping[str, str]) -> Removal:
+        """Take it away, after `keep`. Raises KageError, OSError: then it is still there."""
+
+    def strays(self) -> list[str]:
+        """Agents of which there is something."""

@@ -69,6 +69,21 @@ class LocalWorkspaces:
         """Whether a folder lies in a git repository; quick."""
         return looks_like_repository(Path(directory))
 
+    def present(self, plan: Plan) -> bool:
+        """Whether the place is there and whole."""
+        path = Path(plan.path)
+        if plan.kind == "here":
+            return path.is_dir()
+        return path.is_dir() and bool(read_note(path).get("made"))
+
+    def feasible(self, plan: Plan) -> bool:
+        """Whether a plan that was not carried out yet still can be: nobody else has taken its branch."""
+        if plan.kind != "worktree":
+            return True
+        if not Path(plan.git_dir).is_dir():
+            return False
+        return self.present(plan) or branch_commit(self._git(), plan.git_dir, plan.branch) in ("", plan.start_commit)
+
     # --- making ----------------------------------------------------------------------------------------------------
 
     def plan(self, agent: str, name: str, wish: Workspace, directory: str) -> Plan:
@@ -225,7 +240,7 @@ class LocalWorkspaces:
         """
         path = Path(plan.path)
         if plan.kind == "here":
-            return Removal()
+            return Removal(note=self._clean_up(path, wish, environment))
         if not read_note(path):
             if os.path.lexists(path):
                 raise WorkspaceRefused(f"{path} is not Kage's; it was left alone", hint="move it away")

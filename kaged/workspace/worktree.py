@@ -44,7 +44,7 @@ def plan_worktree(git: Git, repository: Repository, wish: Workspace, *, name: st
     if wish.branch:
         branch = _checked_name(git, repository, wish.branch)
         if existing := branch_commit(git, repository.git_dir, branch):
-            _refuse_taken(git, repository, branch)
+            _refuse_taken(git, repository, branch, place)
             start, fresh = existing, False
             base_commit = merge_base(git, repository.git_dir, base_commit, existing) or base_commit
     else:
@@ -70,9 +70,9 @@ def _checked_name(git: Git, repository: Repository, name: str) -> str:
     return name
 
 
-def _refuse_taken(git: Git, repository: Repository, branch: str) -> None:
+def _refuse_taken(git: Git, repository: Repository, branch: str, place: Path) -> None:
     for tree in worktrees(git, repository.git_dir):
-        if tree.branch == f"refs/heads/{branch}":
+        if tree.branch == f"refs/heads/{branch}" and tree.path != place:
             raise WorkspaceRefused(
                 f"the branch {branch} is checked out in {tree.path}",
                 hint="name another --branch; a branch can be checked out in one place only",
