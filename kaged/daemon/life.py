@@ -48,6 +48,7 @@ from kaged.store.reading.selection import FIRST_AGENT_ACTOR
 from kaged.store.rows.keyvalue import DiskFull
 from kaged.store.rows.rocks import RocksStore
 from kaged.version import __version__
+from kaged.workspace.provider import LocalWorkspaces
 
 _RELOADABLE: Final = frozenset(("log_level", "min_free_bytes", "on_stop", "keep_output_s"))
 _TICK_S: Final = 1.0  # each one costs an idle daemon 0.02 % of a core
@@ -165,6 +166,7 @@ class Daemon:
             keeping.cancel()
             watching.cancel()
         core.timers.close()
+        await core.workspaces.close()
         await journal.stop()
         if self._failure is None:
             with contextlib.suppress(DiskFull):  # what was acknowledged is in the log; the next start reads it there
@@ -201,6 +203,7 @@ class Daemon:
             pid=os.getpid(),
             sampler=ProcSampler(),
             stop_note=StopNote(config.state_dir / "stop.note"),
+            places=LocalWorkspaces(config.state_dir / "workspaces", self._environ, umask=self._agent_umask),
         )
 
     def _live_run(self, run: str) -> Identity | None:

@@ -57,7 +57,7 @@ def assignment(state: AgentState, run: str) -> Assignment:
     return Assignment(
         run=run,
         command=spec.command,
-        working_directory=spec.working_directory,
+        working_directory=state.cwd,
         goal=spec.goal,
         session=usage.native_session,
         turns=usage.turns,

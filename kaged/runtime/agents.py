@@ -191,9 +191,9 @@ class Agents:
         """Resize its terminal."""
         return await self._ask(agent, caller, lambda state: machine.decide_resize(state, rows=rows, columns=columns))
 
-    async def remove(self, agent: str, caller: Caller) -> Answer:
+    async def remove(self, agent: str, caller: Caller, *, keep_workspace: bool = False) -> Answer:
         """Take it out of the lists."""
-        return await self._ask(agent, caller, machine.decide_remove)
+        return await self._ask(agent, caller, lambda s: machine.decide_remove(s, keep_workspace=keep_workspace))
 
     async def send(
         self, agent: str, caller: Caller, *, data: bytes, eof: bool, message: str = ""

@@ -20,7 +20,7 @@ from kaged.domain.machines import agent as machine
 from kaged.domain.machines.agent import AgentState, Run
 from kaged.domain.machines.approval import ApprovalState
 from kaged.domain.world import World
-from kaged.ports import Adapter, Executor, Sampler, StopNote, TreeUsage, Watch
+from kaged.ports import Adapter, Executor, Sampler, StopNote, TreeUsage, Watch, Workspaces
 from kaged.runtime.agents import Agents, next_run
 from kaged.runtime.approvals import Approvals
 from kaged.runtime.engine import DAEMON_STREAM, Caller, Engine, Receipt
@@ -32,6 +32,7 @@ from kaged.runtime.system import System
 from kaged.runtime.timers import Timers
 from kaged.runtime.trees.tree_work import TreeWork
 from kaged.runtime.trees.trees import Trees
+from kaged.runtime.workspaces import AgentWorkspaces
 from kaged.store.derived.views import Views, agent_stream
 from kaged.store.log.journal import Journal
 from kaged.store.reading.feed import Feed
@@ -68,6 +69,7 @@ class Core:
         pid: int,
         sampler: Sampler,
         stop_note: StopNote,
+        places: Workspaces,
     ) -> None:
         self.journal = journal
         self.system = system
@@ -81,6 +83,9 @@ class Core:
         self.timers = Timers(journal.now_us, self._due)
         self._tree_work = TreeWork(self.engine, self.agents, self.views, self.timers)
         self.trees = Trees(self.engine, self.agents, self.views, self._tree_work)
+        self.workspaces = AgentWorkspaces(
+            self.engine, self.agents, self.views, self.reader, places, settings.base_env
+        )
         self._host = RunHost(
             self.engine,
             self.agents,
@@ -92,6 +97,7 @@ class Core:
             settings,
             token,
             bury=lambda launched: self.children.bury(launched),
+            workspaces=self.workspaces,
         )
         self.children = Children(self._host, watch, self.world.agent)
         self.feed = Feed(journal, self.reader, max_subscribers=settings.max_subscribers)
@@ -104,7 +110,7 @@ class Core:
         self._sampler = sampler
         self._settings = settings
         self._pid = pid
-        for listener in (self.children, self._tree_work, self):
+        for listener in (self.children, self.workspaces, self._tree_work, self):
             self.engine.listen(listener)
 
     # --- recovery ----------------------------------------------------------------------------------------------
@@ -128,6 +134,7 @@ class Core:
         passed(Point.RECOVERY_ADOPTED)
         recovered = Recovered(adopted=alive, settled=len(keepers) - alive, after_clean_stop=clean)
         self.resume()
+        await self.workspaces.resume()
         self._unsaid = facts.DaemonStarted(
             version=self._settings.version,
             pid=self._pid,

@@ -4,7 +4,7 @@
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from kaged.domain.events import agent as facts
@@ -34,6 +34,9 @@ class Host(Protocol):
 
     def masker(self, state: AgentState) -> Masker:
         """What to hide of its output."""
+
+    async def prepare(self, agent: str, run: str, unwanted: Callable[[], bool]) -> None:
+        """Return once the place where it works is there. Raises KageError; `unwanted` is asked from a thread."""
 
     def run_spec(self, state: AgentState, run: Run) -> RunSpec:
         """What its shim is told."""

@@ -9,6 +9,7 @@ holds at most one batch in flight and its spool is the buffer.
 
 import asyncio
 import contextlib
+import dataclasses
 import logging
 from typing import Final
 
@@ -18,6 +19,7 @@ from kaged.domain.errors import AlreadyExists, KageError, Unavailable
 from kaged.domain.events import agent as facts
 from kaged.domain.machines.agent import AgentState, Run
 from kaged.domain.run_records import PROTOCOL, Channel, Meta, TornRecord
+from kaged.domain.workspace import Cancelled
 from kaged.ports import Launched, RunFolder, Watch
 from kaged.runtime.runs.capture import Capture, Place
 from kaged.runtime.runs.host import Done, Host
@@ -57,6 +59,7 @@ class Keeper:
         self._ready = False
         self._waiting: list[FolderFact] = []
         self._limited = False
+        self._unwanted = False  # asked from a thread that makes its workspace
         self._place = Place()
         limit_bytes, total_bytes = host.spool_limits(state)
         self._spools = Spools(self._folder, run.id, limit_bytes=limit_bytes, total_bytes=total_bytes)
@@ -79,6 +82,7 @@ class Keeper:
         """Put a durable order or input into the folder; kept until there is one."""
         if isinstance(fact, facts.InputAccepted):
             self._last_input_s = self._host.system.monotonic_s()
+        self._unwanted = self._unwanted or isinstance(fact, facts.StopWanted)
         if not self._ready:
             self._waiting.append(fact)
             return
@@ -100,6 +104,7 @@ class Keeper:
                 return
             await self._capture()
         finally:
+            self._unwanted = True
             if self._launched is not None:
                 self._launched.abandon()
                 self._host.bury(self._launched)
@@ -113,6 +118,8 @@ class Keeper:
         """Get the run to its start, or report that it never started."""
         if self._adopted:
             await self._abandon_start()
+            return False
+        if not await self._prepared():
             return False
         try:
             async with self._host.starts:
@@ -143,6 +150,23 @@ class Keeper:
             return False
         return True
 
+    async def _prepared(self) -> bool:
+        """Get the place where it works, or report why there is none: as a failed start, so that nothing retries it
+        for ever."""
+        try:
+            await self._host.prepare(self.agent, self.run, lambda: self._unwanted)
+        except (Unavailable, Cancelled) as error:
+            await self._not_started(str(error))
+            return False
+        except KageError as error:
+            end = ended(self.run, NOTHING, None, Place(), self._host.system.now_us(), self._host.system.boot_id())
+            failed = dataclasses.replace(end, kind="exec_failed", note=f"workspace: {error.message}")
+            await _durable(self._host.ended(self.agent, failed))
+            await self._finish()
+            return False
+        self._state_at_start = self._host.state(self.agent) or self._state_at_start
+        return True
+
     def _launch(self) -> Meta:
         """In a thread: start the shim and wait until it stands at its gate."""
         state = self._state_at_start
@@ -164,6 +188,8 @@ class Keeper:
 
     async def _abandon_start(self) -> None:
         """The daemon that wanted this run died before its gate opened: no shim may start it any more."""
+        if self._state_at_start.workspace is not None:  # what it had begun to make it may still be at work
+            await asyncio.to_thread(self._host.executor.kill_leftovers, self.run)
         if self._folder.exists():
             await asyncio.to_thread(self._folder.cancel)
             passed(Point.RUN_CANCELLED)

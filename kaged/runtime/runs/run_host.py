@@ -27,6 +27,7 @@ from kaged.runtime.runs.host import Done
 from kaged.runtime.runs.run_facts import FolderFact
 from kaged.runtime.system import System
 from kaged.runtime.trees.trees import Trees
+from kaged.runtime.workspaces import AgentWorkspaces
 from kaged.store.derived.views import agent_stream
 from kaged.store.reading.reader import Reader
 from kaged.store.reading.selection import select
@@ -68,6 +69,7 @@ class RunHost:
         settings: Settings,
         token: Callable[[str], str],
         bury: Callable[[Launched], None],
+        workspaces: AgentWorkspaces,
     ) -> None:
         self.executor = executor
         self.system = system
@@ -81,6 +83,7 @@ class RunHost:
         self._settings = settings
         self._token = token
         self._bury = bury
+        self._workspaces = workspaces
 
     def state(self, agent: str) -> AgentState | None:
         """The agent now."""
@@ -98,6 +101,10 @@ class RunHost:
         row = self._engine.journal.store.get("secrets", agent.encode())
         return dict(json.loads(row)) if row else {}
 
+    async def prepare(self, agent: str, run: str, unwanted: Callable[[], bool]) -> None:
+        """Make the place where it works, or find it made."""
+        await self._workspaces.prepare(agent, run, unwanted)
+
     def run_spec(self, state: AgentState, run: Run) -> RunSpec:
         """What its shim is told: the whole environment, the limits that hold without a daemon."""
         spec = state.spec
@@ -114,6 +121,8 @@ class RunHost:
             "KAGE_SOCKET": self._settings.agent_socket,
             "KAGE_TOKEN_FILE": str(self.executor.folder(run.id).path / "token"),
         }
+        if state.workspace is not None:
+            environment["KAGE_WORKSPACE"] = state.workspace.plan.path
         if spec.goal:
             environment["KAGE_GOAL"] = spec.goal
         terminal = spec.terminal
@@ -122,7 +131,7 @@ class RunHost:
             agent_id=state.id,
             argv=launch.argv,
             env=environment,
-            cwd=spec.working_directory,
+            cwd=state.cwd,
             stdin=spec.stdin,
             capture=spec.capture,
             merge_stderr=spec.merge_stderr,
