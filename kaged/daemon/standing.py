@@ -14,6 +14,7 @@ from kaged.config import Config
 from kaged.domain.events.agent import Ended
 from kaged.domain.places import LoopbackPlace
 from kaged.domain.run_records import PROTOCOL
+from kaged.machine.here import HERE
 from kaged.rpc.convert import timestamp
 from kaged.runtime.core import Core
 from kaged.runtime.system import System
@@ -120,7 +121,7 @@ class Standing:
     async def stats(self) -> pb.GetStatsResponse:
         """Figures since the start."""
         status = self.status()
-        answer = pb.GetStatsResponse(status=status, rss_bytes=_rss_bytes())
+        answer = pb.GetStatsResponse(status=status, rss_bytes=HERE.rss_bytes())
         usage = resource.getrusage(resource.RUSAGE_SELF)
         answer.cpu_s = usage.ru_utime + usage.ru_stime
         delays = sorted(self._delays_us)
@@ -149,13 +150,6 @@ class Standing:
 def _open_files_limit() -> int:
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return 0 if soft == resource.RLIM_INFINITY else soft
-
-
-def _rss_bytes() -> int:
-    try:
-        return int(Path("/proc/self/statm").read_text("ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def _folder_bytes(folder: Path) -> int:

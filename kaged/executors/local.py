@@ -109,10 +109,6 @@ class Launched:
             self._gate.close()
             self._gate = None
 
-    def fileno(self) -> int:
-        """A pidfd that becomes readable when the shim ends; the caller closes it. Raises OSError (no pidfds)."""
-        return os.pidfd_open(self.pid)
-
     def reap(self) -> int | None:
         """Collect the shim if it has ended. Its wait status (raw; 0 = its records are complete), or None."""
         if self.wait_status is None:

@@ -5,6 +5,8 @@ import random
 import time
 from typing import Final
 
+from kaged.machine.here import HERE
+
 _ID_LETTERS: Final = "abcdefghijkmnpqrstuvwxyz23456789"  # none that look alike; 32 of them
 
 
@@ -37,8 +39,4 @@ class System:
 
     def boot_id(self) -> str:
         """Names this boot of the machine; empty where there is no such name."""
-        try:
-            with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-                return file.read().strip()
-        except OSError:
-            return ""
+        return HERE.boot_id()

@@ -14,8 +14,8 @@ import pytest
 from kaged.domain.errors import AlreadyExists
 from kaged.domain.run_records import ExecFailed, Exited, NotStarted, RunSpec, StopOrder
 from kaged.executors.local import LaunchFailed
-from kaged.executors.process_table import boot_id
 from kaged.executors.run_folder import Liveness, RunFolder
+from kaged.machine.here import HERE
 from tests.fakes.runs import DEADLINE_S, Runs, alive, eventually, python
 
 pytestmark = pytest.mark.integration
@@ -35,7 +35,7 @@ def test_an_exit_code_is_exact(runs: Runs, code: int) -> None:
     assert (found.status, found.code, found.signal, found.core) == (code << 8, code, None, False)
     assert found.run_id == run.folder.run_id
     assert found.stopped_by is None
-    assert found.at.boot_id == boot_id()
+    assert found.at.boot_id == HERE.boot_id()
     run.sealed()
 
 

@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from kaged.executors.process_table import Process, ProcessTable, boot_id, carriers, kill_carriers, parse_stat
+from kaged.executors.process_table import ProcessTable, carriers, kill_carriers
 from kaged.executors.run_folder import RunFolder
 from kaged.executors.watch import OVERFLOW, Changes, FolderWatch, InotifyWatch, StatWatch
+from kaged.machine.here import HERE
+from kaged.machine.linux import Linux, parse_stat
+from kaged.machine.system import Process
 from tests.fakes.runs import eventually
 
 WATCHES: list[Callable[[], FolderWatch]] = [StatWatch]
@@ -151,7 +154,11 @@ def test_a_tree_is_added_up_without_its_shim() -> None:
 
 
 def test_a_system_without_proc_knows_nothing(tmp_path: Path) -> None:
-    assert ProcessTable.read(tmp_path / "proc").process(1) is None
+    nothing = Linux(tmp_path / "proc")
+    assert ProcessTable(nothing.processes()).process(1) is None
+    assert ProcessTable(nothing.trees([1])).process(1) is None
+    assert (nothing.boot_id(), nothing.environment(1), nothing.pids()) == ("", [], [])
+    assert nothing.rss_bytes() > 1 << 20
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc")
@@ -165,7 +172,7 @@ def test_processes_that_carry_a_run_id_are_found_and_killed() -> None:
         assert kill_carriers(run_id) == [ours.pid]
         assert ours.wait(10) == -9
         assert other.poll() is None
-        assert len(boot_id()) == 36
+        assert len(HERE.boot_id()) == 36
         table = ProcessTable.read()
         mine = table.process(os.getpid())
         assert mine is not None
