@@ -27,6 +27,7 @@ from kaged.daemon.standing import Standing
 from kaged.domain.errors import KageError
 from kaged.domain.events.agent import DaemonEvent
 from kaged.executors.carried import install_python
+from kaged.executors.checks import LocalChecker
 from kaged.executors.daemon_lock import DaemonLock
 from kaged.executors.local import install_shim
 from kaged.executors.provider import LocalRuns, ProcSampler, RunWatch
@@ -140,9 +141,10 @@ class Daemon:
         space = self._space = Space(config.state_dir, core, doors, standing)
         async with asyncio.TaskGroup() as group:
             children = group.create_task(core.children.serve(), name="children")
+            goals = group.create_task(core.goals.serve(), name="goals")
             ticking = group.create_task(self._tick(space), name="tick")
             keeping = group.create_task(keep_retention(core, lambda: self._config.keep_output_s), name="retention")
-            await asyncio.sleep(0)  # children.serve has begun
+            await asyncio.sleep(0)  # both have begun
             space.look(config.min_free_bytes)
             standing.detail = "looking at every run"
             recovered = await core.recover()
@@ -161,6 +163,7 @@ class Daemon:
             await leaving.wind_down(
                 core, doors, store_works=store_works, stop_agents=stop_agents, timeout_s=timeout_s, reason=reason
             )
+            goals.cancel()
             children.cancel()
             ticking.cancel()
             keeping.cancel()
@@ -204,6 +207,7 @@ class Daemon:
             sampler=ProcSampler(),
             stop_note=StopNote(config.state_dir / "stop.note"),
             places=LocalWorkspaces(config.state_dir / "workspaces", self._environ, umask=self._agent_umask),
+            checker=LocalChecker(),
         )
 
     def _live_run(self, run: str) -> Identity | None:

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Final
 
 from kaged.domain.frozen import frozen
+from kaged.domain.goal_spec import terms
 from kaged.domain.machines.agent import AgentState
 
 _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
@@ -21,7 +22,8 @@ class Assignment:
 
     `goal` empty: the agent waits for what it is sent. `turns`: how many of its turns were heard before this run;
     `input_tokens`, `output_tokens`: what it was heard to have used before.
-    `loop`: Kage decides after each turn whether there is another one, so the run is not done when a turn ends.
+    `loop`: Kage decides after each turn whether there is another one, so the run is not done when a turn ends; then
+    `terms` says by what the end is recognised, and `next_words` what the agent is told instead of its goal.
     """
 
     run: str
@@ -33,17 +35,24 @@ class Assignment:
     input_tokens: int = 0
     output_tokens: int = 0
     loop: bool = False
+    iteration: int = 1
+    terms: str = ""
+    next_words: str = ""
 
     @property
     def words(self) -> str:
-        """What the agent is told first: its goal; once it has begun, what happened, and never the goal as if new."""
-        if not self.goal or not self.turns:
-            return self.goal
+        """What the agent is told first: its goal; once it has begun, what is next, and never the goal as if new."""
+        if not self.goal:
+            return ""
+        goal = f"{self.goal}\n\n{self.terms}" if self.terms else self.goal
+        if not self.turns:
+            return f"{goal}\n\n{self.next_words}" if self.next_words else goal
         if not self.session:
-            return (
-                f"{self.goal}\n\nYou were asked this before, and that session was lost. "
-                "Some of it may be done already: look before you repeat it."
-            )
+            lost = "You were asked this before, and that session was lost. "
+            look = "Some of it may be done already: look before you repeat it."
+            return "\n\n".join(filter(None, (goal, lost + look, self.next_words)))
+        if self.next_words:
+            return self.next_words
         return (
             "Your process ended and was started again; this is the same session. "
             "What was under way when it ended may be undone, half done or done: look before you repeat it. "
@@ -53,7 +62,7 @@ class Assignment:
 
 def assignment(state: AgentState, run: str) -> Assignment:
     """What a run of an agent is given to do; `state` is as of its beginning, or nothing of the run was heard yet."""
-    spec, usage = state.spec, state.usage
+    spec, usage, goal = state.spec, state.usage, state.goal
     return Assignment(
         run=run,
         command=spec.command,
@@ -63,6 +72,10 @@ def assignment(state: AgentState, run: str) -> Assignment:
         turns=usage.turns,
         input_tokens=usage.input_tokens,
         output_tokens=usage.output_tokens,
+        loop=spec.loop is not None,
+        iteration=goal.iterations + 1 if goal is not None else 1,
+        terms=terms(spec.loop) if spec.loop is not None else "",
+        next_words=goal.words if goal is not None else "",
     )
 
 

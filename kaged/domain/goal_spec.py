@@ -108,6 +108,16 @@ def describe(criterion: Criterion) -> str:
             return "agent-says-done"
 
 
+def terms(loop: GoalLoop) -> str:
+    """What an agent is told about how the end of its work is recognised; empty when a turn that ends well is enough."""
+    if not loop.success:
+        return ""
+    how = "one of these holds" if loop.any else "all of these hold"
+    say_so = f"you end your message with a line that reads {DONE_WORDS}"
+    lines = [f"- {say_so if isinstance(each, AgentSaysDone) else describe(each)}" for each in loop.success]
+    return "\n".join((f"The work is done when {how}; this is checked after each of your turns:", *lines))
+
+
 def violations(loop: GoalLoop, adapter: str, measures: frozenset[str]) -> Iterator[tuple[str, str]]:
     """All that is wrong with a loop: (field path, what). `measures`: what the adapter can count of its agent."""
     if len(loop.success) > MAX_CRITERIA:

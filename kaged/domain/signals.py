@@ -27,6 +27,9 @@ SignalKind = Literal[
 ]
 
 
+BY_RULE: Final = "A rule refused this"
+"""How the note begins with which a rule, and no person, refuses: for adapters that put words around it."""
+
 FAILED_TURNS: Final = frozenset({"error", "refusal", "max_tokens", "max_turns", "max_turn_requests", "max_budget"})
 """Outcomes of a turn in which the work was not brought to its end, in the words of all adapters."""
 

@@ -9,8 +9,10 @@ from kaged.api.v1 import agent_service_pb2 as agents_pb
 from kaged.api.v1 import approval_service_pb2 as approvals_pb
 from kaged.api.v1 import spec_pb2
 from kaged.domain.errors import Invalid
+from kaged.domain.goal_spec import GoalLoop
 from kaged.domain.machines.agent import AgentState, Run
 from kaged.domain.machines.approval import ApprovalState
+from kaged.domain.machines.goal.state import GoalState
 from kaged.domain.quantities import parse_signal
 from kaged.domain.spec import AgentSpec, Violation
 from kaged.ports import TreeUsage
@@ -160,6 +162,8 @@ def agent(state: AgentState, as_of_seq: int, *, sizes: tuple[int, int] = (0, 0))
         ),
     )
     message.spec.ClearField("secret_environment")
+    if state.loop is not None:
+        message.progress.CopyFrom(progress(*state.loop))
     if state.due_us:
         message.restart_due.CopyFrom(timestamp(state.due_us))
     if state.ended is not None:
@@ -174,11 +178,36 @@ def agent(state: AgentState, as_of_seq: int, *, sizes: tuple[int, int] = (0, 0))
     return message
 
 
+def progress(loop: GoalLoop, goal: GoalState) -> agents_pb.Progress:
+    """How far the work on a goal has come, as a message."""
+    message = agents_pb.Progress(
+        iterations=goal.iterations,
+        limits=wire_goal.limits_to_wire(goal.limits(loop)),
+        phase=goal.phase,
+        paused_for=goal.paused,
+        limit=goal.limit,
+        worked_s=goal.worked_us / 1e6,
+        last_verdict=goal.why,
+        plan_done=goal.plan_done,
+        plan_items=goal.plan_items,
+        files_changed=goal.files_changed,
+        lines_added=goal.lines_added,
+        lines_removed=goal.lines_removed,
+        pause_wanted=goal.pause_wanted,
+        last_action=goal.last_action,
+    )
+    if goal.until_us:
+        message.resume_time.CopyFrom(timestamp(goal.until_us))
+    return message
+
+
 def _waiting_for(state: AgentState) -> str:
     if state.phase == "backoff":
         return "backoff"
     if state.phase == "idle" and state.supervisor:
         return "supervisor"
+    if state.goal is not None and state.goal.paused == "rate_limit" and not state.approvals:
+        return "rate_limit" if state.word == "waiting" else ""
     return "approval" if state.word == "waiting" else ""
 
 

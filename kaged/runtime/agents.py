@@ -11,6 +11,7 @@ from dataclasses import replace
 from kaged.api.v1 import event_pb2
 from kaged.domain.errors import Bug, Invalid
 from kaged.domain.events import agent as facts
+from kaged.domain.events.guardrail import GuardrailJudged
 from kaged.domain.frozen import frozen
 from kaged.domain.machines import agent as machine
 from kaged.domain.machines.agent import AgentState, AgentSupervised
@@ -116,7 +117,9 @@ class Agents:
             spec = replace(spec, stdin="pipe")
         if spec.capture == "pty":
             spec = replace(spec, stdin="pipe")  # a terminal is both ways; without input a shell ends at once
-        measures = {name: adapter.measures for name, adapter in self._adapters.items()}
+        if adapter is not None and spec.loop is not None:
+            spec = replace(spec, loop=replace(spec.loop, run_is_turn="turns" not in adapter.measures))
+        measures = {name: each.measures for name, each in self._adapters.items()}
         wrong = list(violations(spec, measures, self._enforceable))
         for name, value in secrets.items():
             if "\0" in value:
@@ -168,7 +171,7 @@ class Agents:
                 raise AgentSupervised(state, "terminate")
             return machine.decide_stop(state, cause=cause, grace_s=grace_s, signal=signal, note=note)
 
-        return await self._ask(agent, caller, decide)
+        return await self.ask(agent, caller, decide)
 
     async def restart(self, agent: str, caller: Caller, *, grace_s: float | None) -> Answer:
         """Stop the run and start a new one."""
@@ -181,19 +184,19 @@ class Agents:
                 raise NameTaken(state.spec.name, taken)
             return machine.decide_restart(state, run=next_run(state), grace_s=grace_s)
 
-        return await self._ask(agent, caller, decide)
+        return await self.ask(agent, caller, decide)
 
     async def signal(self, agent: str, caller: Caller, *, signal: int, whole_tree: bool) -> Answer:
         """Send a signal."""
-        return await self._ask(agent, caller, lambda s: machine.decide_signal(s, signal=signal, whole_tree=whole_tree))
+        return await self.ask(agent, caller, lambda s: machine.decide_signal(s, signal=signal, whole_tree=whole_tree))
 
     async def resize(self, agent: str, caller: Caller, *, rows: int, columns: int) -> Answer:
         """Resize its terminal."""
-        return await self._ask(agent, caller, lambda state: machine.decide_resize(state, rows=rows, columns=columns))
+        return await self.ask(agent, caller, lambda state: machine.decide_resize(state, rows=rows, columns=columns))
 
     async def remove(self, agent: str, caller: Caller, *, keep_workspace: bool = False) -> Answer:
         """Take it out of the lists."""
-        return await self._ask(agent, caller, lambda s: machine.decide_remove(s, keep_workspace=keep_workspace))
+        return await self.ask(agent, caller, lambda s: machine.decide_remove(s, keep_workspace=keep_workspace))
 
     async def send(
         self, agent: str, caller: Caller, *, data: bytes, eof: bool, message: str = ""
@@ -203,7 +206,7 @@ class Agents:
         def decide(state: AgentState) -> tuple[facts.AgentEvent, ...]:
             return machine.decide_input(state, self._in_words_of(state, message) if message else data, eof=eof)
 
-        answer = await self._ask(agent, caller, decide)
+        answer = await self.ask(agent, caller, decide)
         event = self._event(answer.receipt.first_seq)
         return answer, event.meta.fact.input_accepted.offset
 
@@ -217,7 +220,7 @@ class Agents:
             raise NoSession(state)
         return words
 
-    async def _ask(
+    async def ask(
         self, reference: str, caller: Caller, decide: Callable[[AgentState], tuple[facts.AgentEvent, ...]]
     ) -> Answer:
         earlier = self._engine.earlier(caller)
@@ -269,7 +272,7 @@ class Agents:
                 result += [replace(item, run=event.run) for item in inputs_of(self._reader, state.id, before.id)]
         return result
 
-    def report(self, agent: str, events: Iterable[facts.AgentEvent | facts.CaptureEvent]) -> Receipt:
+    def report(self, agent: str, events: Iterable[facts.AgentEvent | facts.CaptureEvent | GuardrailJudged]) -> Receipt:
         """Facts from the agent's own process."""
         return self._engine.commit(self._engine.agent_drafts(agent, events), INTERNAL)
 

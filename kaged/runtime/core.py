@@ -20,10 +20,12 @@ from kaged.domain.machines import agent as machine
 from kaged.domain.machines.agent import AgentState, Run
 from kaged.domain.machines.approval import ApprovalState
 from kaged.domain.world import World
-from kaged.ports import Adapter, Executor, Sampler, StopNote, TreeUsage, Watch, Workspaces
+from kaged.ports import Adapter, Checker, Executor, Sampler, StopNote, TreeUsage, Watch, Workspaces
 from kaged.runtime.agents import Agents, next_run
 from kaged.runtime.approvals import Approvals
 from kaged.runtime.engine import DAEMON_STREAM, Caller, Engine, Receipt
+from kaged.runtime.goals.goals import Goals
+from kaged.runtime.goals.judging import Judging
 from kaged.runtime.runs.children import Children
 from kaged.runtime.runs.run_facts import perform
 from kaged.runtime.runs.run_host import RunHost, Settings, fact_at
@@ -70,6 +72,7 @@ class Core:
         sampler: Sampler,
         stop_note: StopNote,
         places: Workspaces,
+        checker: Checker,
     ) -> None:
         self.journal = journal
         self.system = system
@@ -83,9 +86,7 @@ class Core:
         self.timers = Timers(journal.now_us, self._due)
         self._tree_work = TreeWork(self.engine, self.agents, self.views, self.timers)
         self.trees = Trees(self.engine, self.agents, self.views, self._tree_work)
-        self.workspaces = AgentWorkspaces(
-            self.engine, self.agents, self.views, self.reader, places, settings.base_env
-        )
+        self.workspaces = AgentWorkspaces(self.engine, self.agents, self.views, self.reader, places, settings.base_env)
         self._host = RunHost(
             self.engine,
             self.agents,
@@ -100,6 +101,10 @@ class Core:
             workspaces=self.workspaces,
         )
         self.children = Children(self._host, watch, self.world.agent)
+        judging = Judging(
+            self.reader, checker, self._host.check_environment, self._host.masker, lambda state: state.cwd
+        )
+        self.goals = Goals(self.engine, self.agents, judging, adapters, self.timers, self._hearing, self._host.account)
         self.feed = Feed(journal, self.reader, max_subscribers=settings.max_subscribers)
         self._samples = Samples(sampler, system)
         self.runs_started = 0
@@ -110,7 +115,7 @@ class Core:
         self._sampler = sampler
         self._settings = settings
         self._pid = pid
-        for listener in (self.children, self.workspaces, self._tree_work, self):
+        for listener in (self.children, self.workspaces, self._tree_work, self.goals, self):
             self.engine.listen(listener)
 
     # --- recovery ----------------------------------------------------------------------------------------------
@@ -198,6 +203,7 @@ class Core:
         for kept in self.world.agents.values():
             if kept.state.phase == "backoff":
                 self.timers.arm(("agent", kept.state.id), kept.state.due_us)
+            self.goals.look(kept.state)
         for approval in self.world.approvals.values():
             if approval.state == "open" and approval.deadline_us:
                 self.timers.arm(("approval", approval.id), approval.deadline_us)
@@ -345,6 +351,8 @@ class Core:
                         run = next_run(state)
                         events = machine.decide_due(state, run=run, now_us=now_us)
                         self.agents.report(agent, self.agents.input_again(state, events))
+                case ("goal", agent):
+                    self.goals.due(agent, now_us)
                 case ("approval", approval):
                     self.approvals.expire(approval)
                 case ("tree", tree, path):
@@ -378,6 +386,10 @@ class Core:
         if isinstance(fact, facts.OutputChunk | facts.OutputTruncated | facts.OutputDropped):
             return fact.stdout_end, fact.stderr_end
         return 0, 0
+
+    def _hearing(self, run: str) -> bytes | None:
+        keeper = self.children.keeper(run)
+        return keeper.adapter_state if keeper is not None else None
 
     async def look_at(self, states: Sequence[AgentState]) -> None:
         """Sample many agents at once, so that `health` of each has an answer."""

@@ -18,6 +18,7 @@ from kaged.rpc.agent_rows import agent_filter
 from kaged.rpc.logs import stream_logs
 from kaged.rpc.methods import Call
 from kaged.rpc.read_mask import mask_in, masked
+from kaged.rpc.services.agent_loops import AgentLoops
 from kaged.runtime.agents import Answer
 from kaged.runtime.core import Core
 from kaged.runtime.refusals import AgentNotFound
@@ -69,7 +70,7 @@ class AgentStopped(Precondition):
         )
 
 
-class AgentService:
+class AgentService(AgentLoops):
     """See the module."""
 
     def __init__(self, core: Core) -> None:

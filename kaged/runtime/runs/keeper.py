@@ -70,6 +70,11 @@ class Keeper:
         """Bytes of standard output and standard error that are recorded."""
         return self._place.out_end, self._place.err_end
 
+    @property
+    def adapter_state(self) -> bytes:
+        """What its adapter remembers of what it heard."""
+        return self._place.adapter_state
+
     def look(self) -> None:
         """Something may have changed in the folder."""
         self._dirty.set()

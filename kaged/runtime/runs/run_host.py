@@ -8,6 +8,7 @@ import asyncio
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
@@ -17,12 +18,14 @@ from kaged.domain.events import agent as facts
 from kaged.domain.frozen import frozen
 from kaged.domain.machines import agent as machine
 from kaged.domain.machines.agent import AgentState, Run
-from kaged.domain.masking import Masker
+from kaged.domain.masking import PATTERNS, Masker
 from kaged.domain.run_records import RunSpec, TerminalSize
+from kaged.guardrails.policy import Grounds, NoFiles
 from kaged.ports import Adapter, Executor, Launched, RunFolder
 from kaged.runtime.agents import Agents, inputs_after, inputs_of, next_run
 from kaged.runtime.engine import Engine
 from kaged.runtime.runs.capture import Place, Reading
+from kaged.runtime.runs.guarding import Event, Fence, Guarding
 from kaged.runtime.runs.host import Done
 from kaged.runtime.runs.run_facts import FolderFact
 from kaged.runtime.system import System
@@ -36,8 +39,9 @@ from kaged.store.wire.record import payload
 
 _OUTPUT: Final = (facts.OutputChunk, facts.OutputTruncated, facts.OutputDropped)
 _CHUNKS: Final = 16
-_MAX_QUESTIONS: Final = 100  # open at once, of one agent; more are denied, or its state would grow without end
 _STARTS_AT_ONCE: Final = 8
+_FEEDBACK_BYTES: Final = 96 << 10  # execve refuses a variable of 128 KiB
+_CREDENTIALS: Final = ("_KEY", "_TOKEN", "_BASE_URL", "_HOME", "_CONFIG_DIR")
 
 
 @frozen
@@ -52,6 +56,8 @@ class Settings:
     base_env: Mapping[str, str]
     spool_bytes: int
     max_spool_bytes: int
+    fence: Fence = Fence()
+    grounds: Grounds = NoFiles()
 
 
 class RunHost:
@@ -83,6 +89,7 @@ class RunHost:
         self._settings = settings
         self._token = token
         self._bury = bury
+        self.guarding = Guarding(engine, system, adapters, settings.grounds, settings.fence)
         self._workspaces = workspaces
 
     def state(self, agent: str) -> AgentState | None:
@@ -95,11 +102,22 @@ class RunHost:
 
     def masker(self, state: AgentState) -> Masker:
         """What to hide of its output."""
-        return Masker(self._secrets(state.id))
+        patterns = PATTERNS if self.adapter(state).listens and self.guarding.policy(state).secret_patterns else ()
+        return Masker(self._secrets(state.id), patterns=patterns)
 
     def _secrets(self, agent: str) -> dict[str, str]:
         row = self._engine.journal.store.get("secrets", agent.encode())
         return dict(json.loads(row)) if row else {}
+
+    def check_environment(self, state: AgentState) -> dict[str, str]:
+        """What its checks run with: what its runs do, but for who they are."""
+        return {**self._settings.base_env, **state.spec.environment, **self._secrets(state.id)}
+
+    def account(self, state: AgentState) -> str:
+        """A key for what its model is paid with: agents with the same one share its limits."""
+        variables = self.check_environment(state)
+        named = sorted(f"{name}={value}" for name, value in variables.items() if name.endswith(_CREDENTIALS))
+        return sha256("\n".join((state.spec.adapter, *named)).encode("utf-8", "surrogateescape")).hexdigest()
 
     async def prepare(self, agent: str, run: str, unwanted: Callable[[], bool]) -> None:
         """Make the place where it works, or find it made."""
@@ -109,7 +127,8 @@ class RunHost:
         """What its shim is told: the whole environment, the limits that hold without a daemon."""
         spec = state.spec
         unsupervised = spec.limits.unsupervised_s or self._settings.unsupervised_s
-        launch = self.adapter(state).launch(assignment(state, run.id))
+        task = assignment(state, run.id)
+        launch = self.adapter(state).launch(task)
         environment = {
             **self._settings.base_env,
             **launch.environment,
@@ -125,6 +144,10 @@ class RunHost:
             environment["KAGE_WORKSPACE"] = state.workspace.plan.path
         if spec.goal:
             environment["KAGE_GOAL"] = spec.goal
+        if task.loop:
+            environment["KAGE_ITERATION"] = str(task.iteration)
+            feedback = task.next_words.encode("utf-8", "replace")[:_FEEDBACK_BYTES]
+            environment["KAGE_FEEDBACK"] = feedback.decode("utf-8", "ignore").replace("\0", "")
         terminal = spec.terminal
         return RunSpec(
             run_id=run.id,
@@ -222,55 +245,23 @@ class RunHost:
                     pass
         return missing
 
-    def report(self, agent: str, events: Sequence[facts.AgentEvent | facts.CaptureEvent]) -> Done | None:
+    def report(self, agent: str, events: Sequence[Event | facts.CaptureEvent]) -> Done | None:
         """Commit facts about one agent."""
         return self._agents.report(agent, events).done if events else None
 
     def read(self, agent: str, run: str, reading: Reading) -> Done | None:
         """Commit what was read of its output, with the questions in it."""
         self.output_bytes += reading.recorded
-        events: list[facts.AgentEvent | facts.CaptureEvent] = []
+        events: list[Event | facts.CaptureEvent] = []
         state = self._engine.world.agent(agent)
         if state is not None:
-            events += self._questions(state, run, reading)
+            events += self.guarding.questions(state, run, reading)
+            events += self.guarding.heard(state, run, reading)
             sends, live = reading.sends, state.live_run
             if (sends or reading.done) and live is not None and not live.input_closed:
                 end, size = live.input_end, len(sends)
                 events.append(facts.InputAccepted(run=run, offset=end, length=size, eof=reading.done, data=sends))
         return self.report(agent, [*reading.facts, *events])
-
-    def _questions(self, state: AgentState, run: str, reading: Reading) -> list[facts.AgentEvent]:
-        events: list[facts.AgentEvent] = []
-        open_keys = {
-            approval.key: approval.id
-            for approval in (self._engine.world.approvals.get(item) for item in state.approvals)
-            if approval is not None and approval.run == run
-        }
-        now_us = self._engine.journal.now_us()
-        for ask in reading.asks:
-            if ask.key in open_keys:
-                continue  # asked again: the question stands
-            if len(open_keys) >= _MAX_QUESTIONS:
-                note = f"{_MAX_QUESTIONS} questions are open already"
-                reading.sends += self.adapter(state).answer(ask, "denied", note)
-                continue
-            approval = open_keys[ask.key] = self.system.short_id()
-            events.append(
-                facts.ApprovalRequested(
-                    approval=approval,
-                    run=run,
-                    key=ask.key,
-                    kind=ask.kind,
-                    deadline_us=now_us + int(ask.timeout_s * 1e6) if ask.timeout_s else 0,
-                    title=ask.title,
-                    tool=ask.tool,
-                    data_json=ask.data_json,
-                    why=ask.why,
-                )
-            )
-        gone = [open_keys.pop(unask.key) for unask in reading.unasks if unask.key in open_keys]
-        events += [facts.ApprovalWithdrawn(approval=approval, cause="agent") for approval in gone]
-        return events
 
     def executed(self, agent: str, event: facts.RunExecuted) -> Done | None:
         """Commit that its program runs, with what its tree makes of it."""

@@ -130,6 +130,8 @@ class Trees:
                     (leaf.field + field.removeprefix("spec"), what + of_child) for field, what in error.violations
                 ]
                 continue
+            if checked.loop is not None:
+                wrong.append((f"{leaf.field}.loop", f"is for agents outside of trees (child {leaf.path})"))
             twin = names.setdefault(checked.name, leaf.path)
             if twin != leaf.path:
                 what = f"is {checked.name!r} like that of child {twin} (child {leaf.path})"

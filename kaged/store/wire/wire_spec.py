@@ -137,7 +137,7 @@ def from_wire(
             spool_bytes=limits.spool_bytes,
             on_full=_FULL_WORDS.get(limits.on_full, "pause"),
         ),
-        restart=restart_from_wire(message.restart),
+        restart=restart_from_wire(message.restart, "temporary" if loop is None else "transient"),
         stop=StopPolicy(
             signal=_signal_number(stop.signal) if stop.signal else 15,
             grace_s=stop.grace_s if stop.HasField("grace_s") else 10,
@@ -163,8 +163,8 @@ def _terminal(message: spec_pb2.AgentSpec) -> Terminal | None:
     return Terminal(rows=message.terminal.rows or 24, columns=message.terminal.columns or 80)
 
 
-def restart_from_wire(message: spec_pb2.RestartPolicy) -> RestartPolicy:
-    """A restart policy with its defaults filled in."""
+def restart_from_wire(message: spec_pb2.RestartPolicy, default: RestartType = "temporary") -> RestartPolicy:
+    """A restart policy with its defaults filled in; `default`: the type that is meant when none is said."""
     backoff = None
     if not message.backoff_off:
         base = message.backoff_initial_s or DEFAULT_BACKOFF.base_s
@@ -175,7 +175,7 @@ def restart_from_wire(message: spec_pb2.RestartPolicy) -> RestartPolicy:
         )
     said = message.type != spec_pb2.RESTART_TYPE_UNSPECIFIED or message.intensity or message.period_s
     return RestartPolicy(
-        type=restart_word(message.type, "temporary"),
+        type=restart_word(message.type, default),
         intensity=message.intensity if said and message.intensity else 5,
         period_s=message.period_s or 60,
         backoff=backoff,

@@ -86,6 +86,8 @@ def apply(state: AgentState, event: AgentEvent, at_us: int) -> AgentState:
             return replace(state, phase=phase, updated_us=at_us)
         case RunEnded():
             state = _with_run(state, phase="ended", end=event, held_by="", set_aside=False)
+            if state.loop is not None:
+                state = replace(state, goal=_without_process(*state.loop, state, event, at_us))
             return replace(state, phase="idle", stop=None, updated_us=at_us)
         case StopWanted():
             if event.run:

@@ -52,9 +52,12 @@ class AgentNotPaused(Precondition):
 
 
 def decide_judged(
-    state: AgentState, evidence: Evidence, *, next_run: str, speak: Speak, at_us: int
+    state: AgentState, evidence: Evidence, *, next_run: str, speak: Speak, at_us: int, closed_until_us: int = 0
 ) -> tuple[AgentEvent, ...]:
-    """The turn that waits is judged, and what follows from that. Of a turn that does not wait any more: nothing."""
+    """The turn that waits is judged, and what follows from that. Of a turn that does not wait any more: nothing.
+
+    `closed_until_us`: until then the limit of its account, which another agent met, holds it as well.
+    """
     if state.loop is None or state.phase in ("ended", "stopping") or state.loop[1].phase != "judging":
         return ()
     loop, goal = state.loop
@@ -62,18 +65,18 @@ def decide_judged(
     after = apply(state, judged, at_us)
     if judged.verdict != "next":
         return (judged, *conclude(after))
-    held = _held_by(after, judged, evidence)
+    held = _held_by(after, judged, evidence.parked_until_us or closed_until_us)
     return (judged, held) if held is not None else (judged, *go_on(after, next_run=next_run, speak=speak, cause="turn"))
 
 
-def _held_by(after: AgentState, judged: Judged, evidence: Evidence) -> Paused | None:
+def _held_by(after: AgentState, judged: Judged, closed_until_us: int) -> Paused | None:
     limit = spent(after)
     if limit:
         return Paused(cause="limit", limit=limit, until_us=0)
     if (after.goal is not None and after.goal.pause_wanted) or judged.why == "cancelled":
         return Paused(cause="user", limit="", until_us=0)
-    if judged.why == "rate_limit":
-        return Paused(cause="rate_limit", limit="", until_us=evidence.parked_until_us)
+    if closed_until_us:
+        return Paused(cause="rate_limit", limit="", until_us=closed_until_us)
     return None
 
 

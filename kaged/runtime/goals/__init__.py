@@ -1,0 +1,1 @@
+"""Agents with a loop: their turns judged, their limits kept, held and let go on."""

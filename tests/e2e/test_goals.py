@@ -1,0 +1,185 @@
+"""Agents with a loop, through a real daemon: turns are judged, limits pause, people hold and resume, crashes lose nothing."""
+
+# mypy: disable-error-code="no-untyped-call,no-any-return"
+
+import json
+import sys
+from pathlib import Path
+
+import grpc
+import pytest
+
+from kaged.api.v1 import agent_service_pb2 as pb
+from kaged.api.v1 import goal_pb2, spec_pb2
+from tests.e2e.api_words import refused
+from tests.e2e.daemon_kit import DEADLINE_S, Kaged, eventually
+
+pytestmark = pytest.mark.e2e
+LOOPING = str(Path(__file__).parents[1] / "fakes" / "looping.py")
+
+
+def spawn(kaged: Kaged, folder: Path, *words: str, **loop: object) -> str:
+    folder.mkdir(exist_ok=True)
+    spec = spec_pb2.AgentSpec(
+        adapter="jsonl",
+        command=[sys.executable, LOOPING, *words],
+        working_directory=str(folder),
+        goal="make the file",
+        loop=goal_pb2.GoalLoop(**loop),  # type: ignore[arg-type]  # names are checked by protobuf
+        restart=spec_pb2.RestartPolicy(backoff_off=True),
+    )
+    answer = kaged.agents.SpawnAgent(pb.SpawnAgentRequest(spec=spec), timeout=DEADLINE_S)
+    return answer.agent.id
+
+
+def until(kaged: Kaged, agent: str, state: "pb.AgentState") -> pb.Agent:
+    def look() -> pb.Agent | None:
+        found = kaged.agent(agent)
+        return found if found.state == state else None
+
+    return eventually(look, f"state {pb.AgentState.Name(state)}; it is {kaged.agent(agent)}")
+
+
+def resume(kaged: Kaged, agent: str, **request: object) -> pb.Agent:
+    asked = pb.ResumeAgentRequest(agent=agent, **request)  # type: ignore[arg-type]
+    return kaged.agents.ResumeAgent(asked, timeout=DEADLINE_S).agent
+
+
+def heard(folder: Path) -> list[str]:
+    lines = (folder / "heard.txt").read_text("utf-8").splitlines() if (folder / "heard.txt").exists() else []
+    return [message.get("text", "") for message in map(json.loads, lines) if message["type"] == "message"]
+
+
+DONE = goal_pb2.Criterion(command="echo no done.txt yet; test -f done.txt")
+
+
+def test_a_goal_is_worked_at_turn_after_turn_until_its_check_holds(kaged, tmp_path):
+    agent = spawn(kaged, tmp_path / "a", "step", "step", "done", success=[DONE])
+    ended = kaged.wait(agent)
+    assert (ended.state, ended.outcome.reason) == (pb.AGENT_STATE_SUCCEEDED, "goal")
+    assert (ended.progress.iterations, ended.progress.phase, ended.restarts) == (3, "over", 0)
+    told = heard(tmp_path / "a")
+    assert len(told) == 2
+    assert "no done.txt yet" in told[0] and "exit code 1" in told[0]
+    judged = list(kaged.read(f'agent = "{agent}" AND type = "goal.judged"'))
+    assert [event.meta.fact.goal_judged.verdict for event in judged] == ["next", "next", "succeeded"]
+
+
+def test_a_limit_pauses_and_more_of_it_lets_the_same_session_go_on_with_the_words_of_a_person(kaged, tmp_path):
+    agent = spawn(
+        kaged, tmp_path / "a", "step", "step", "done", success=[DONE], limits=goal_pb2.GoalLimits(iterations=2)
+    )
+    paused = until(kaged, agent, pb.AGENT_STATE_PAUSED)
+    assert (paused.progress.paused_for, paused.progress.limit, paused.progress.iterations) == ("limit", "iterations", 2)
+    pid = paused.run.pid
+    found = refused(lambda: resume(kaged, agent))
+    assert (found.code, found.fields) == (grpc.StatusCode.INVALID_ARGUMENT, ("add.iterations",))
+    resume(kaged, agent, add=goal_pb2.GoalLimits(iterations=5), guidance="write done.txt now")
+    ended = kaged.wait(agent)
+    assert (ended.state, ended.progress.iterations, ended.run.pid) == (pb.AGENT_STATE_SUCCEEDED, 3, pid)
+    assert heard(tmp_path / "a")[-1].startswith("write done.txt now\n\nThe goal is not reached")
+
+
+@pytest.mark.parametrize(("limit", "word"), [({"tokens": 1500}, "tokens"), ({"cost_microusd": 900_000}, "cost")])
+def test_what_was_used_up_pauses_it_between_turns(kaged, tmp_path, limit, word):
+    agent = spawn(kaged, tmp_path / "a", "burn", success=[DONE], limits=goal_pb2.GoalLimits(**limit))
+    paused = until(kaged, agent, pb.AGENT_STATE_PAUSED)
+    assert (paused.progress.limit, paused.progress.iterations) == (word, 2)
+
+
+@pytest.mark.parametrize("limit", [{"tokens": 500}, {"time_s": 0.5}])
+def test_a_limit_that_is_reached_in_the_middle_of_a_turn_interrupts_it(kaged, tmp_path, limit):
+    agent = spawn(kaged, tmp_path / "a", "hang", success=[DONE], limits=goal_pb2.GoalLimits(**limit))
+    paused = until(kaged, agent, pb.AGENT_STATE_PAUSED)
+    assert paused.progress.paused_for == "limit"
+
+
+def test_a_pause_waits_for_the_end_of_the_turn_or_interrupts_it(kaged, tmp_path):
+    agent = spawn(kaged, tmp_path / "a", "hang", "done", success=[DONE])
+    eventually(lambda: kaged.agent(agent).usage.turns == 1, "the turn to begin")
+    waiting = kaged.agents.PauseAgent(pb.PauseAgentRequest(agent=agent), timeout=DEADLINE_S).agent
+    assert (waiting.state, waiting.progress.pause_wanted) == (pb.AGENT_STATE_RUNNING, True)
+    kaged.agents.PauseAgent(pb.PauseAgentRequest(agent=agent, now=True), timeout=DEADLINE_S)
+    paused = until(kaged, agent, pb.AGENT_STATE_PAUSED)
+    assert paused.progress.paused_for == "user"
+    resume(kaged, agent)
+    assert kaged.wait(agent).state == pb.AGENT_STATE_SUCCEEDED
+    assert refused(lambda: resume(kaged, agent)).reason == "AGENT_NOT_RUNNING"
+
+
+@pytest.mark.parametrize(("word", "reason"), [("fail", "errors"), ("same", "repeats")])
+def test_work_that_leads_nowhere_is_given_up(kaged, tmp_path, word, reason):
+    agent = spawn(kaged, tmp_path / "a", word, success=[DONE])
+    ended = kaged.wait(agent)
+    assert (ended.state, ended.outcome.reason) == (pb.AGENT_STATE_FAILED, "aborted")
+    assert (ended.progress.last_verdict, ended.progress.iterations) == (reason, 3)
+
+
+def test_an_agent_that_dies_in_the_middle_of_a_turn_goes_on_and_no_turn_is_counted(kaged, tmp_path):
+    agent = spawn(kaged, tmp_path / "a", "step", "die", "done", success=[DONE])
+    ended = kaged.wait(agent)
+    assert (ended.state, ended.progress.iterations, ended.restarts) == (pb.AGENT_STATE_SUCCEEDED, 2, 1)
+
+
+def test_a_program_that_ends_after_each_turn_is_started_for_the_next(kaged, tmp_path):
+    agent = spawn(kaged, tmp_path / "a", "leave", "leave", "done", success=[DONE])
+    ended = kaged.wait(agent)
+    assert (ended.state, ended.progress.iterations, ended.run.attempt) == (pb.AGENT_STATE_SUCCEEDED, 3, 3)
+    assert ended.restarts == 0
+
+
+def test_a_plain_program_is_run_until_the_goal_is_reached_and_told_what_failed(kaged, tmp_path):
+    script = 'echo "$KAGE_ITERATION: $KAGE_FEEDBACK" >> seen.txt; [ $KAGE_ITERATION -lt 3 ] || touch done.txt'
+    spec = spec_pb2.AgentSpec(
+        command=["sh", "-c", script],
+        working_directory=str(tmp_path),
+        goal="make the file",
+        loop=goal_pb2.GoalLoop(success=[DONE]),
+    )
+    agent = kaged.agents.SpawnAgent(pb.SpawnAgentRequest(spec=spec), timeout=DEADLINE_S).agent
+    assert agent.spec.loop.run_is_turn
+    ended = kaged.wait(agent.id)
+    assert (ended.state, ended.progress.iterations) == (pb.AGENT_STATE_SUCCEEDED, 3)
+    seen = (tmp_path / "seen.txt").read_text("utf-8")
+    assert "1: \n" in seen and "no done.txt yet" in seen
+
+
+def test_a_limit_that_cannot_be_measured_is_refused(kaged, tmp_path):
+    spec = spec_pb2.AgentSpec(
+        command=["true"],
+        working_directory=str(tmp_path),
+        goal="x",
+        loop=goal_pb2.GoalLoop(limits=goal_pb2.GoalLimits(cost_microusd=1)),
+    )
+    found = refused(lambda: kaged.agents.SpawnAgent(pb.SpawnAgentRequest(spec=spec), timeout=DEADLINE_S))
+    assert found.fields == ("spec.loop.limits.cost_microusd",)
+
+
+def test_a_daemon_that_is_killed_while_it_judges_judges_again_and_leaves_no_check_behind(kaged, tmp_path):
+    folder = tmp_path / "a"
+    slow = goal_pb2.Criterion(
+        command="echo $$ >> checks.txt; while ! test -f go; do sleep 0.05; done; test -f done.txt"
+    )
+    agent = spawn(kaged, folder, "done", success=[slow])
+    eventually(lambda: (folder / "checks.txt").exists(), "the check to begin")
+    kaged.kill()
+    kaged.start()
+    eventually(lambda: len((folder / "checks.txt").read_text("utf-8").split()) == 2, "the check to begin again")
+    first, _ = (folder / "checks.txt").read_text("utf-8").split()
+    eventually(lambda: not Path(f"/proc/{first}").exists(), "the first check to be gone")
+    (folder / "go").touch()
+    ended = kaged.wait(agent)
+    assert (ended.state, ended.progress.iterations) == (pb.AGENT_STATE_SUCCEEDED, 1)
+
+
+def test_a_stop_ends_it_while_it_is_judged_and_a_paused_one_stays_paused_over_a_restart(kaged, tmp_path):
+    judged = spawn(kaged, tmp_path / "a", "done", success=[goal_pb2.Criterion(command="touch began; sleep 600")])
+    eventually(lambda: (tmp_path / "a" / "began").exists(), "the check to begin")
+    held = spawn(kaged, tmp_path / "b", "step", success=[DONE], limits=goal_pb2.GoalLimits(iterations=1))
+    until(kaged, held, pb.AGENT_STATE_PAUSED)
+    kaged.agents.StopAgent(pb.StopAgentRequest(agent=judged), timeout=DEADLINE_S)
+    assert kaged.wait(judged).state == pb.AGENT_STATE_CANCELLED
+    kaged.restart()
+    assert kaged.agent(held).state == pb.AGENT_STATE_PAUSED
+    resume(kaged, held, add=goal_pb2.GoalLimits(iterations=1))
+    eventually(lambda: kaged.agent(held).progress.iterations == 2, "another turn")
