@@ -33,6 +33,7 @@ GROUPS: dict[str, Group] = {
     "spawn": rows_agents.spawn,
     "idle": rows_idle.idle,
     "ready": rows_idle.ready,
+    "adopts": rows_idle.adopts,
     "small-reads": rows_idle.small_reads,
     "disk": rows_idle.disk,
     "ps": rows_idle.ps,

@@ -12,6 +12,7 @@ from kagectl.client.methods.events import GET_EVENT, LIST_EVENTS, READ_EVENTS
 from kaged.api.v1 import agent_service_pb2 as agents_pb
 from kaged.api.v1 import event_service_pb2 as pb
 from kaged.api.v1 import spec_pb2
+from tests.bench import adoption
 from tests.bench.bench import Bench, each
 from tests.bench.figures import percentile
 from tests.bench.kage import ROOT, Kaged, Worker, kaged
@@ -92,6 +93,15 @@ def ready(bench: Bench) -> None:
         bench.figure(f"READY with {bench.big:,} events, after kill -9", "s", runs, goal=1, note=note)
     finally:
         daemon.close()
+
+
+def adopts(bench: Bench) -> None:
+    """From exec to READY=1 when there are live agents to be adopted."""
+    count = 100
+    empty, full = adoption.measure(bench.new_folder(), count, max(3, bench.runs))
+    cost_ms = (percentile(full.cpu_s, 0.5) - percentile(empty.cpu_s, 0.5)) / count * 1e3
+    note = f"without agents {percentile(empty.wall_s, 0.5):.2f} s; an agent costs {cost_ms:.2f} ms of CPU"
+    bench.figure(f"READY with {count} live agents, after kill -9", "s", full.wall_s, goal=0.5, note=note)
 
 
 def small_reads(bench: Bench) -> None:
