@@ -13,7 +13,7 @@ from kaged.adapters.wire import fields
 from kaged.adapters.wire.clipping import Json
 from kaged.adapters.wire.hearing import as_line
 from kaged.domain.assignment import Assignment
-from kaged.domain.signals import Ask
+from kaged.domain.signals import BY_RULE, Ask
 
 ASK_PERSON: Final = "AskUserQuestion"
 BASELINE: Final = "kage-usage"
@@ -76,7 +76,8 @@ def answer(ask: Ask, outcome: Literal["approved", "denied", "expired"], note: st
         said = "Nobody answered in time. This is not a refusal: do without, or ask again later."
     else:
         said = "A person refused this." if ask.kind == "action" else "A person chose not to answer."
-    return _respond(ask.key, {"behavior": "deny", "message": f"{said} {note}".rstrip()})
+        said = "" if note.startswith(BY_RULE) else said
+    return _respond(ask.key, {"behavior": "deny", "message": f"{said} {note}".strip()})
 
 
 def _answered(ask: Ask, note: str) -> dict[str, Json]:

@@ -11,7 +11,13 @@ from kaged.guardrails.tools.reading import Call
 
 Understand = Callable[[str, Call, str, str, str], Action]
 _MAPS: Final[Mapping[str, Understand]] = MappingProxyType(
-    {"claude-code": claude_code.action, "codex": codex.action, "acp": acp.action, "jsonl": jsonl.action}
+    {
+        "claude-code": claude_code.action,
+        "codex": codex.action,
+        "codex-exec": codex.action,
+        "acp": acp.action,
+        "jsonl": jsonl.action,
+    }
 )
 
 
