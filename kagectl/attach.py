@@ -10,16 +10,19 @@ import os
 import select
 import signal
 import sys
-import termios
 import threading
-import tty
 from types import FrameType
 
 from kagectl.client.failures import ClientError
 from kagectl.client.line import Line
 from kagectl.client.methods.agents import RESIZE_TERMINAL, SEND_INPUT
+from kagectl.errors import Complaint
 from kaged.api.v1 import agent_service_pb2 as pb
 from kaged.api.v1 import spec_pb2
+
+with contextlib.suppress(ImportError):  # Windows has neither: what needs them says so
+    import termios
+    import tty
 
 READ_BYTES = 64 * 1024
 LEAVE = b"\x10\x11"  # Ctrl-P Ctrl-Q
@@ -41,6 +44,8 @@ class Terminal:
 
     def enter(self, client: Line, agent: str) -> None:
         """Raw mode; changes of size are passed on from now on."""
+        if not hasattr(signal, "SIGWINCH"):
+            raise Complaint("a terminal cannot be passed on from this system", hint="leave -t away")
         self._saved = termios.tcgetattr(sys.stdin.fileno())
         tty.setraw(sys.stdin.fileno())
 

@@ -10,9 +10,11 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from kagectl import loops
 from kagectl.agent_kinds import KINDS
 from kagectl.errors import Complaint
 from kagectl.quantities import duration_s, pair, size_bytes, span_s
+from kaged.api.v1 import goal_pb2
 from kaged.api.v1 import spec_pb2 as pb
 
 INHERITED = ("PATH", "HOME", "LANG", "USER", "SHELL", "TERM")
@@ -72,6 +74,18 @@ class SpecOptions:
     capture: str | None = None
     merge_stderr: bool = False
     goal: str | None = None
+    until: tuple[str, ...] = ()
+    until_any: bool = False
+    max_iterations: int | None = None
+    max_cost: str | None = None
+    max_tokens: str | None = None
+    max_time: str | None = None
+    abort: tuple[str, ...] = ()
+    check_timeout: str | None = None
+    checkpoint_every: int | None = None
+    namespace: str | None = None
+    priority: int | None = None
+    after: tuple[str, ...] = ()
 
 
 def spec_of(options: SpecOptions, *, base: pb.AgentSpec, env: Mapping[str, str], here: str) -> pb.AgentSpec:
@@ -108,7 +122,37 @@ def spec_of(options: SpecOptions, *, base: pb.AgentSpec, env: Mapping[str, str],
     if options.capture:
         spec.capture = CAPTURES[options.capture]
     spec.merge_stderr = options.merge_stderr or spec.merge_stderr
+    _work(spec, options)
     return spec
+
+
+def _work(spec: pb.AgentSpec, options: SpecOptions) -> None:
+    spec.namespace = options.namespace or spec.namespace
+    spec.priority = options.priority if options.priority is not None else spec.priority
+    spec.after.extend(options.after)
+    limits = goal_pb2.GoalLimits()
+    loops.limits(
+        limits,
+        iterations=options.max_iterations,
+        tokens_text=options.max_tokens,
+        cost=options.max_cost,
+        time=options.max_time,
+        option="max",
+    )
+    loop = goal_pb2.GoalLoop(
+        success=[loops.criterion(text) for text in options.until],
+        any=options.until_any,
+        limits=limits,
+        check_timeout_s=duration_s(options.check_timeout, what="--check-timeout") if options.check_timeout else 0,
+        checkpoint_every=options.checkpoint_every or 0,
+    )
+    loops.abort(options.abort, loop.abort)
+    if loop.ByteSize():
+        if options.until:
+            del spec.loop.success[:]
+        spec.loop.MergeFrom(loop)
+    if spec.HasField("loop") and not spec.goal:
+        raise Complaint("what is to be achieved is missing", hint="--goal 'make the tests pass'")
 
 
 def _environment(spec: pb.AgentSpec, options: SpecOptions, env: Mapping[str, str]) -> None:

@@ -16,13 +16,14 @@ import errno
 import os
 import socket
 import stat
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kagectl.client import loopback
 from kagectl.client.failures import ClientError, Unavailable
 
-MAX_SOCKET_PATH_BYTES = 107  # sockaddr_un.sun_path on Linux, without its closing NUL
+MAX_SOCKET_PATH_BYTES = 103 if sys.platform == "darwin" else 107  # sockaddr_un.sun_path, without its closing NUL
 
 Connection = socket.socket
 START_HINT = "start it with: kagectl daemon start"

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import tzinfo
 
-from kagectl.render import words
+from kagectl.render import progress, words
 from kagectl.render.paint import PLAIN, STATE_COLOURS, Paint, safe
 from kagectl.render.table import Cell, facts, table
 from kaged.api.v1 import agent_service_pb2 as pb
@@ -112,6 +112,7 @@ def agent_page(agent: pb.Agent, *, now_s: float, paint: Paint = PLAIN, zone: tzi
     """Everything about one agent that a person asks for, by topic."""
     parts = [facts(_about(agent, now_s, zone), paint=paint)]
     for title, pairs in (
+        ("goal", progress.pairs(agent, now_s)),
         ("run", _run(agent.run, now_s, zone)),
         ("limits", _limits(agent.spec.limits)),
         ("restart", _restart(agent.spec.restart)),

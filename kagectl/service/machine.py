@@ -8,6 +8,7 @@
 anything about it.
 """
 
+import contextlib
 import os
 import re
 import sys
@@ -22,7 +23,7 @@ from kagectl.service.steps import answer
 from kagectl.service.systemd import Systemd
 from kagectl.service.units import OLDEST
 
-if sys.platform != "win32":
+with contextlib.suppress(ImportError):  # Windows has none; `look` says so before it is asked
     import pwd
 
 ServiceManager = Systemd | Launchd

@@ -1,4 +1,4 @@
-"""Agents with a loop, through a real daemon: turns are judged, limits pause, people hold and resume, crashes lose nothing."""
+"""Agents with a loop, through a real daemon: turns are judged, limits pause, people hold and resume, nothing is lost."""
 
 # mypy: disable-error-code="no-untyped-call,no-any-return"
 
@@ -60,7 +60,8 @@ def test_a_goal_is_worked_at_turn_after_turn_until_its_check_holds(kaged, tmp_pa
     assert (ended.progress.iterations, ended.progress.phase, ended.restarts) == (3, "over", 0)
     told = heard(tmp_path / "a")
     assert len(told) == 2
-    assert "no done.txt yet" in told[0] and "exit code 1" in told[0]
+    assert "no done.txt yet" in told[0]
+    assert "exit code 1" in told[0]
     judged = list(kaged.read(f'agent = "{agent}" AND type = "goal.judged"'))
     assert [event.meta.fact.goal_judged.verdict for event in judged] == ["next", "next", "succeeded"]
 
@@ -141,7 +142,8 @@ def test_a_plain_program_is_run_until_the_goal_is_reached_and_told_what_failed(k
     ended = kaged.wait(agent.id)
     assert (ended.state, ended.progress.iterations) == (pb.AGENT_STATE_SUCCEEDED, 3)
     seen = (tmp_path / "seen.txt").read_text("utf-8")
-    assert "1: \n" in seen and "no done.txt yet" in seen
+    assert "1: \n" in seen
+    assert "no done.txt yet" in seen
 
 
 def test_a_limit_that_cannot_be_measured_is_refused(kaged, tmp_path):

@@ -15,3 +15,5 @@ SEND_INPUT = Unary("AgentService/SendInput", pb.SendInputRequest, pb.SendInputRe
 RESIZE_TERMINAL = Unary("AgentService/ResizeTerminal", pb.ResizeTerminalRequest, pb.ResizeTerminalResponse)
 STREAM_LOGS = Stream("AgentService/StreamLogs", pb.StreamLogsRequest, pb.StreamLogsResponse)
 WAIT_AGENT = Unary("AgentService/WaitAgent", pb.WaitAgentRequest, pb.WaitAgentResponse)
+PAUSE_AGENT = Unary("AgentService/PauseAgent", pb.PauseAgentRequest, pb.PauseAgentResponse)
+RESUME_AGENT = Unary("AgentService/ResumeAgent", pb.ResumeAgentRequest, pb.ResumeAgentResponse)

@@ -18,6 +18,8 @@ _HOME = "kagectl.commands"
             "logs": Entry(f"{_HOME}.agent.logs:logs", "Its output; -f: and on as it comes."),
             "wait": Entry(f"{_HOME}.agent.lifecycle:wait", "Wait until it has ended."),
             "stop": Entry(f"{_HOME}.agent.lifecycle:stop", "End it and everything it started."),
+            "pause": Entry(f"{_HOME}.agent.holding:pause", "Hold one with a goal at the end of its turn."),
+            "resume": Entry(f"{_HOME}.agent.holding:resume", "Let a paused one go on, with more and with words."),
             "signal": Entry(f"{_HOME}.agent.lifecycle:send_signal", "Send it a signal."),
             "restart": Entry(f"{_HOME}.agent.lifecycle:restart", "Stop its run and start a new one."),
             "remove": Entry(f"{_HOME}.agent.lifecycle:remove", "Take an ended one out of the lists."),

@@ -24,7 +24,8 @@ from kaged.api.v1 import agent_service_pb2 as pb
 _NAMES = {name.removeprefix("AGENT_STATE_").lower(): name for name, number in pb.AgentState.items() if number}
 
 
-def _each(session: Session, names: tuple[str, ...], act: Callable[[Line, str], pb.Agent], done: str) -> None:
+def each_agent(session: Session, names: tuple[str, ...], act: Callable[[Line, str], pb.Agent], done: str) -> None:
+    """Do it to each; `done` says what became of one. Raises Ended with the code of the first that did not work."""
     agents: list[pb.Agent] = []
     code = 0
     with dial(session) as client:
@@ -70,7 +71,7 @@ def wait(session: Session, agents: tuple[str, ...], states: tuple[str, ...]) -> 
         failed = failed or (ended_badly(agent) and agent.state not in wanted)
         return agent
 
-    _each(session, agents, act, "{state}")
+    each_agent(session, agents, act, "{state}")
     if failed:
         raise Ended(AGENT_FAILED)
 
@@ -99,7 +100,7 @@ def stop(session: Session, agents: tuple[str, ...], grace: str | None, signal_: 
             return agent
         return wait_for(client, agent.id, timeout_s=session.timeout_s)
 
-    _each(session, agents, act, "{state}")
+    each_agent(session, agents, act, "{state}")
 
 
 @click.command(cls=Verb, name="signal", examples="kagectl agent signal USR1 tests")
@@ -114,7 +115,7 @@ def send_signal(session: Session, signal_: str, agents: tuple[str, ...], whole_t
         request = pb.SignalAgentRequest(agent=name, signal=signal_, whole_tree=whole_tree)
         return client.call(methods.SIGNAL_AGENT, request).agent
 
-    _each(session, agents, act, "signalled")
+    each_agent(session, agents, act, "signalled")
 
 
 @click.command(cls=Verb, examples="kagectl agent restart tests")
@@ -129,7 +130,7 @@ def restart(session: Session, agents: tuple[str, ...], grace: str | None) -> Non
         request = pb.RestartAgentRequest(agent=name, grace_s=grace_s)
         return client.call(methods.RESTART_AGENT, request).agent
 
-    _each(session, agents, act, "{state}")
+    each_agent(session, agents, act, "{state}")
 
 
 @click.command(
@@ -158,7 +159,7 @@ def remove(session: Session, agents: tuple[str, ...], ended: bool, force: bool) 
                 wait_for(client, agent.id, timeout_s=session.timeout_s)
         return client.call(methods.REMOVE_AGENT, pb.RemoveAgentRequest(agent=name)).agent
 
-    _each(session, agents, act, "removed")
+    each_agent(session, agents, act, "removed")
 
 
 def _all_ended(session: Session) -> list[str]:

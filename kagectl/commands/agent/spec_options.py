@@ -7,6 +7,7 @@ from typing import TypeVar
 import click
 
 from kagectl.agent_kinds import KINDS
+from kagectl.loops import CRITERIA
 from kagectl.specfile import agent_file
 from kagectl.specs import CAPTURES, FULL_POLICIES, RESTARTS, STDINS, SpecOptions, read_document, spec_of
 from kaged.api.v1 import spec_pb2 as pb
@@ -36,6 +37,30 @@ _OPTIONS: tuple[Callable[[F], F], ...] = (
         "--adapter", metavar="NAME", default=None, help="How to talk to it: command, jsonl, claude-code, codex, acp."
     ),
     click.option("--goal", metavar="TEXT", default=None, help="What it is to achieve."),
+    click.option(
+        "--until",
+        multiple=True,
+        metavar="CHECK",
+        help=f"The goal is reached when this holds; checked after each turn. {CRITERIA}.",
+    ),
+    click.option("--any", "until_any", is_flag=True, help="One --until is enough."),
+    click.option("--max-iterations", type=click.IntRange(min=1), default=None, help="Turns; then it is paused."),
+    click.option("--max-cost", metavar="MONEY", default=None, help="Such as 5usd; then it is paused."),
+    click.option("--max-tokens", metavar="COUNT", default=None, help="Such as 200k; then it is paused."),
+    click.option("--max-time", metavar="TIME", default=None, help="At work, such as 2h; then it is paused."),
+    click.option(
+        "--abort",
+        multiple=True,
+        metavar="RULE",
+        help="Give up: errors: N, repeats: N, no-progress: N (turns in a row), output: PATTERN, never.",
+    ),
+    click.option("--check-timeout", metavar="TIME", default=None, help="For each check; default 10m."),
+    click.option("--checkpoint-every", type=click.IntRange(min=1), default=None, metavar="N", help="Turns."),
+    click.option("--namespace", metavar="NAME", default=None, help="The group that it belongs to."),
+    click.option(
+        "--priority", type=click.IntRange(-1000, 1000), default=None, help="Larger goes first when agents queue."
+    ),
+    click.option("--after", multiple=True, metavar="AGENT", help="Starts when this one has succeeded."),
     click.option("--restart", type=click.Choice(list(RESTARTS)), default=None, help="When to start it again."),
     click.option("--max-restarts", type=click.IntRange(min=0), default=None, help="Within the window."),
     click.option("--restart-window", metavar="TIME", default=None, help="The window, such as 60s."),
