@@ -40,7 +40,7 @@ AGENT_STATE_CANCELLED: AgentState
 AGENT_STATE_STOPPED: AgentState
 
 class Agent(_message.Message):
-    __slots__ = ("id", "name", "state", "waiting_for", "spec", "secret_names", "outcome", "run", "restarts", "restart_due", "supervisor", "actor", "create_time", "update_time", "as_of_seq", "open_approvals", "usage", "health", "progress")
+    __slots__ = ("id", "name", "state", "waiting_for", "spec", "secret_names", "outcome", "run", "restarts", "restart_due", "supervisor", "actor", "create_time", "update_time", "as_of_seq", "open_approvals", "usage", "health", "progress", "workspace")
     ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
@@ -60,6 +60,7 @@ class Agent(_message.Message):
     USAGE_FIELD_NUMBER: _ClassVar[int]
     HEALTH_FIELD_NUMBER: _ClassVar[int]
     PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    WORKSPACE_FIELD_NUMBER: _ClassVar[int]
     id: str
     name: str
     state: AgentState
@@ -79,7 +80,8 @@ class Agent(_message.Message):
     usage: Usage
     health: Health
     progress: Progress
-    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., state: _Optional[_Union[AgentState, str]] = ..., waiting_for: _Optional[str] = ..., spec: _Optional[_Union[_spec_pb2.AgentSpec, _Mapping]] = ..., secret_names: _Optional[_Iterable[str]] = ..., outcome: _Optional[_Union[Outcome, _Mapping]] = ..., run: _Optional[_Union[Run, _Mapping]] = ..., restarts: _Optional[int] = ..., restart_due: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., supervisor: _Optional[str] = ..., actor: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., as_of_seq: _Optional[int] = ..., open_approvals: _Optional[_Iterable[str]] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., health: _Optional[_Union[Health, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ...) -> None: ...
+    workspace: AgentWorkspace
+    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., state: _Optional[_Union[AgentState, str]] = ..., waiting_for: _Optional[str] = ..., spec: _Optional[_Union[_spec_pb2.AgentSpec, _Mapping]] = ..., secret_names: _Optional[_Iterable[str]] = ..., outcome: _Optional[_Union[Outcome, _Mapping]] = ..., run: _Optional[_Union[Run, _Mapping]] = ..., restarts: _Optional[int] = ..., restart_due: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., supervisor: _Optional[str] = ..., actor: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., as_of_seq: _Optional[int] = ..., open_approvals: _Optional[_Iterable[str]] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., health: _Optional[_Union[Health, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., workspace: _Optional[_Union[AgentWorkspace, _Mapping]] = ...) -> None: ...
 
 class Progress(_message.Message):
     __slots__ = ("iterations", "limits", "phase", "paused_for", "limit", "resume_time", "worked_s", "last_verdict", "plan_done", "plan_items", "files_changed", "lines_added", "lines_removed", "pause_wanted", "last_action")
@@ -164,6 +166,32 @@ class Run(_message.Message):
     held_by: str
     set_aside: bool
     def __init__(self, id: _Optional[str] = ..., attempt: _Optional[int] = ..., phase: _Optional[str] = ..., pid: _Optional[int] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_kind: _Optional[str] = ..., exit_code: _Optional[int] = ..., signal: _Optional[int] = ..., stdout_bytes: _Optional[int] = ..., stderr_bytes: _Optional[int] = ..., survivors: _Optional[int] = ..., cpu_s: _Optional[float] = ..., max_rss_bytes: _Optional[int] = ..., held_by: _Optional[str] = ..., set_aside: bool = ...) -> None: ...
+
+class AgentWorkspace(_message.Message):
+    __slots__ = ("kind", "phase", "path", "working_directory", "repository", "branch", "base", "base_commit", "snapshot", "snapshot_repository", "merged_into")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    PHASE_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    WORKING_DIRECTORY_FIELD_NUMBER: _ClassVar[int]
+    REPOSITORY_FIELD_NUMBER: _ClassVar[int]
+    BRANCH_FIELD_NUMBER: _ClassVar[int]
+    BASE_FIELD_NUMBER: _ClassVar[int]
+    BASE_COMMIT_FIELD_NUMBER: _ClassVar[int]
+    SNAPSHOT_FIELD_NUMBER: _ClassVar[int]
+    SNAPSHOT_REPOSITORY_FIELD_NUMBER: _ClassVar[int]
+    MERGED_INTO_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    phase: str
+    path: str
+    working_directory: str
+    repository: str
+    branch: str
+    base: str
+    base_commit: str
+    snapshot: str
+    snapshot_repository: str
+    merged_into: str
+    def __init__(self, kind: _Optional[str] = ..., phase: _Optional[str] = ..., path: _Optional[str] = ..., working_directory: _Optional[str] = ..., repository: _Optional[str] = ..., branch: _Optional[str] = ..., base: _Optional[str] = ..., base_commit: _Optional[str] = ..., snapshot: _Optional[str] = ..., snapshot_repository: _Optional[str] = ..., merged_into: _Optional[str] = ...) -> None: ...
 
 class Usage(_message.Message):
     __slots__ = ("turns", "input_tokens", "output_tokens", "cost_microusd", "native_session")
@@ -326,18 +354,36 @@ class RestartAgentResponse(_message.Message):
     def __init__(self, agent: _Optional[_Union[Agent, _Mapping]] = ...) -> None: ...
 
 class RemoveAgentRequest(_message.Message):
-    __slots__ = ("agent", "request_id")
+    __slots__ = ("agent", "request_id", "keep_workspace")
     AGENT_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    KEEP_WORKSPACE_FIELD_NUMBER: _ClassVar[int]
     agent: str
     request_id: str
-    def __init__(self, agent: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+    keep_workspace: bool
+    def __init__(self, agent: _Optional[str] = ..., request_id: _Optional[str] = ..., keep_workspace: bool = ...) -> None: ...
 
 class RemoveAgentResponse(_message.Message):
-    __slots__ = ("agent",)
+    __slots__ = ("agent", "workspace")
     AGENT_FIELD_NUMBER: _ClassVar[int]
+    WORKSPACE_FIELD_NUMBER: _ClassVar[int]
     agent: Agent
-    def __init__(self, agent: _Optional[_Union[Agent, _Mapping]] = ...) -> None: ...
+    workspace: RemovedWorkspace
+    def __init__(self, agent: _Optional[_Union[Agent, _Mapping]] = ..., workspace: _Optional[_Union[RemovedWorkspace, _Mapping]] = ...) -> None: ...
+
+class RemovedWorkspace(_message.Message):
+    __slots__ = ("path", "snapshot", "repository", "kept_branch", "note")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    SNAPSHOT_FIELD_NUMBER: _ClassVar[int]
+    REPOSITORY_FIELD_NUMBER: _ClassVar[int]
+    KEPT_BRANCH_FIELD_NUMBER: _ClassVar[int]
+    NOTE_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    snapshot: str
+    repository: str
+    kept_branch: str
+    note: str
+    def __init__(self, path: _Optional[str] = ..., snapshot: _Optional[str] = ..., repository: _Optional[str] = ..., kept_branch: _Optional[str] = ..., note: _Optional[str] = ...) -> None: ...
 
 class SendInputRequest(_message.Message):
     __slots__ = ("agent", "request_id", "data", "eof", "message")
