@@ -16,6 +16,7 @@ from kaged.domain.machines.goal.state import GoalState
 from kaged.domain.quantities import parse_signal
 from kaged.domain.spec import AgentSpec, Violation
 from kaged.ports import TreeUsage
+from kaged.rpc import workspace_words
 from kaged.store.reading.selection import FIRST_AGENT_ACTOR
 from kaged.store.wire import wire_goal, wire_spec
 
@@ -164,6 +165,8 @@ def agent(state: AgentState, as_of_seq: int, *, sizes: tuple[int, int] = (0, 0))
     message.spec.ClearField("secret_environment")
     if state.loop is not None:
         message.progress.CopyFrom(progress(*state.loop))
+    if state.workspace is not None:
+        message.workspace.CopyFrom(workspace_words.place(state.workspace))
     if state.due_us:
         message.restart_due.CopyFrom(timestamp(state.due_us))
     if state.ended is not None:

@@ -24,6 +24,7 @@ from kaged.api.v1 import (
     daemon_service_pb2,
     event_service_pb2,
     supervisor_service_pb2,
+    workspace_service_pb2,
 )
 from kaged.domain.errors import AlreadyExists, Broken, KageError, Unavailable
 from kaged.domain.places import LoopbackPlace
@@ -34,6 +35,7 @@ from kaged.rpc.services.approvals import ApprovalService
 from kaged.rpc.services.daemon import DaemonService, Operator
 from kaged.rpc.services.events import EventService
 from kaged.rpc.services.supervisors import SupervisorService
+from kaged.rpc.services.workspaces import WorkspaceService
 from kaged.runtime.appends import Appends
 from kaged.runtime.core import Core
 
@@ -47,8 +49,9 @@ _EVENTS: Final = event_service_pb2.DESCRIPTOR.services_by_name["EventService"]
 _AGENTS: Final = agent_service_pb2.DESCRIPTOR.services_by_name["AgentService"]
 _SUPERVISORS: Final = supervisor_service_pb2.DESCRIPTOR.services_by_name["SupervisorService"]
 _APPROVALS: Final = approval_service_pb2.DESCRIPTOR.services_by_name["ApprovalService"]
+_WORKSPACES: Final = workspace_service_pb2.DESCRIPTOR.services_by_name["WorkspaceService"]
 _DAEMON: Final = daemon_service_pb2.DESCRIPTOR.services_by_name["DaemonService"]
-SERVICES: Final = (_EVENTS, _AGENTS, _SUPERVISORS, _APPROVALS, _DAEMON)
+SERVICES: Final = (_EVENTS, _AGENTS, _SUPERVISORS, _APPROVALS, _WORKSPACES, _DAEMON)
 _WHILE_RECOVERING: Final = frozenset(("GetStatus", "WatchStatus"))
 # What an agent may do at its own door: append events about itself, and learn where the journal stands.
 _AGENT_EVENTS: Final = frozenset(("AppendEvents", "AppendStream", "GetHead"))
@@ -135,6 +138,7 @@ class Doors:
             handlers(AgentService(core), _AGENTS, gate, ready),
             handlers(SupervisorService(core), _SUPERVISORS, gate, ready),
             handlers(ApprovalService(core), _APPROVALS, gate, ready),
+            handlers(WorkspaceService(core), _WORKSPACES, gate, ready),
         )
         self._core_handlers[False].set(
             handlers(events, _EVENTS, self._agent_gate, ready, only=_AGENT_EVENTS),

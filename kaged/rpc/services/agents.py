@@ -13,7 +13,7 @@ from kaged.domain.filter import AGENTS, Node, parse
 from kaged.domain.machines.agent import AgentState
 from kaged.domain.paging import Argument, parse_page_size, read_page_token, write_page_token
 from kaged.domain.world import Changed
-from kaged.rpc import convert
+from kaged.rpc import convert, workspace_words
 from kaged.rpc.agent_rows import agent_filter
 from kaged.rpc.logs import stream_logs
 from kaged.rpc.methods import Call
@@ -118,7 +118,8 @@ class AgentService(AgentLoops):
     async def RemoveAgent(self, request: pb.RemoveAgentRequest, call: Call) -> pb.RemoveAgentResponse:
         """Take it out of the lists."""
         caller = call.caller(convert.request_id_in(request.request_id), request)
-        return pb.RemoveAgentResponse(agent=self._agent(await self._core.agents.remove(request.agent, caller)))
+        answer, gone = await self._core.workspaces.remove(request.agent, caller, keep=request.keep_workspace)
+        return pb.RemoveAgentResponse(agent=self._agent(answer), workspace=workspace_words.removed(gone))
 
     async def SendInput(self, request: pb.SendInputRequest, call: Call) -> pb.SendInputResponse:
         """Write to its standard input."""
