@@ -27,6 +27,7 @@ from kaged.api.v1 import (
 )
 from tests.e2e.daemon_kit import ENDED, Kaged
 from tests.faults import soak_agent
+from tests.faults.judging import shim_of
 from tests.faults.ledger import Planned
 from tests.faults.soak import Line
 
@@ -161,10 +162,9 @@ class Errands:
 
     def _victim(self, line: Line) -> None:
         """Kill the shim of an agent: it is lost, and its agent with it."""
-        victim = self._spawn(line, "ticker")
-        victim.shim_killed = self._heard(line, victim)
-        if victim.shim_killed:
-            shim = self._shim(victim.agent)
+        victim = self._spawn(line, "victim")
+        if self._heard(line, victim):
+            shim = shim_of(self._kaged, victim.agent)
             assert shim is not None, "the shim of a run that goes on has a process"
             os.kill(shim, signal.SIGKILL)
         self._end(line, victim)
@@ -248,17 +248,6 @@ class Errands:
             assert time.monotonic() < limit, f"not within {_PATIENCE_S} s: {what}"
             time.sleep(0.01)
         return found
-
-    def _shim(self, agent: str) -> int | None:
-        folder = os.fsencode(self._kaged.state / "runs" / agent)
-        for path in Path("/proc").glob("[0-9]*/cmdline"):
-            try:
-                words = path.read_bytes().split(b"\0")
-            except OSError:
-                continue
-            if len(words) > 4 and words[4].startswith(folder + b"."):
-                return int(path.parent.name)
-        return None
 
 
 def _agents(line: Line, method: str, request: Message) -> "agents_pb.SpawnAgentResponse":

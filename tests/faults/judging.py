@@ -4,6 +4,7 @@
 """
 
 import contextlib
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -75,6 +76,17 @@ def orphans(kaged: Kaged) -> list[str]:
         *(f"folder {name}" for name in left_folders(runs)),
         *(f"zombie {pid}" for pid in zombies(kaged)),
     ]
+
+
+def shim_of(kaged: Kaged, agent: str) -> int | None:
+    """Pid of the shim of an agent's run, found by its arguments."""
+    folder = os.fsencode(kaged.state / "runs" / agent) + b"."
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            words = path.read_bytes().split(b"\0")
+            if len(words) > 4 and words[1:3] == [b"-I", b"-S"] and words[4].startswith(folder):
+                return int(path.parent.name)
+    return None
 
 
 def left_folders(runs: Path) -> list[str]:

@@ -36,7 +36,6 @@ class Planned:
     inputs: list[bytes] = field(default_factory=list)
     answers: list[tuple[str, str]] = field(default_factory=list)  # outcome, note
     stopped: bool = False
-    shim_killed: bool = False  # by the test: lost, whatever it did by then
     tree: bool = False  # a child of a tree: started again and stopped as the tree likes
 
 
@@ -182,7 +181,7 @@ class Ledger:
         if planned is None:
             return
         match end.kind:
-            case "lost" if planned.shim_killed:
+            case "lost" if planned.kind == "victim":
                 self._check_exit(run_id, run, planned)
             case "exited":
                 if not run.executed:
@@ -209,8 +208,8 @@ class Ledger:
         elif planned.kind == "asker":
             status = (0, 0)
             self._check_answer(run_id, run, planned)
-        elif planned.shim_killed:
-            status = (-1, 0)  # nobody saw how it ended
+        elif planned.kind == "victim":
+            status = (-1, 0)  # its shim was killed: nobody saw how it ended, and nobody says so
         elif planned.kind == "ticker":
             status = (-1, 15)
             if not (planned.stopped or planned.tree) or end.stopped_by != "request":

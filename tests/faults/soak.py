@@ -8,8 +8,10 @@ everything drains and `ledger.py` judges. Exit code 0: nothing lost, nothing twi
 """
 
 import argparse
+import os
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import threading
@@ -35,7 +37,7 @@ from kaged.api.v1 import (
 )
 from tests.e2e.daemon_kit import Kaged
 from tests.faults import soak_agent
-from tests.faults.judging import Figures, orphans
+from tests.faults.judging import Figures, orphans, shim_of
 from tests.faults.ledger import Finding, Ledger, Planned
 
 import grpc  # isort: skip  # after daemon_kit, which sets what it must see
@@ -227,6 +229,10 @@ class Soak:
                 threading.Thread(
                     target=self._guard, args=(lambda p=planned: self._stop(p),), name=f"talk {number}"
                 ).start()
+            elif kind == "victim":
+                threading.Thread(
+                    target=self._guard, args=(lambda p=planned: self._kill_shim(p),), name=f"talk {number}"
+                ).start()
 
     def _grow(self) -> None:
         """One supervision tree after another: apply it, let it live, stop it."""
@@ -310,6 +316,17 @@ class Soak:
         planned.stopped = True
         answer = line.call(agent_service_pb2_grpc.AgentServiceStub, "StopAgent", request)
         self._maybe_repeat(chance, agent_service_pb2_grpc.AgentServiceStub, "StopAgent", request, answer)
+        line.reset()
+
+    def _kill_shim(self, planned: Planned) -> None:
+        """SIGKILL to the shim of an agent that has said something: the run is lost, and its agent dies with it."""
+        line, asked = Line(self.kaged, self.up), agent_service_pb2.GetAgentRequest(agent=planned.agent)
+        while planned.agent not in self._ended:
+            agent = line.call(agent_service_pb2_grpc.AgentServiceStub, "GetAgent", asked).agent
+            if agent.run.stdout_bytes and (shim := shim_of(self.kaged, planned.agent)) is not None:
+                os.kill(shim, signal.SIGKILL)
+                break
+            time.sleep(0.1)
         line.reset()
 
     def _answer(self) -> None:

@@ -14,10 +14,10 @@ from collections.abc import Iterator
 Step = tuple[str, bytes] | tuple[str, float] | tuple[str, int]
 KINDS = (
     "chatty", "silent", "binary", "quick", "crash", "grandchild", "escapee", "terminal", "restart", "ticker", "echo",
-    "asker", "missing",
+    "asker", "missing", "victim",
 )  # fmt: skip
 SIGNALS = (11, 6, 9, 15, 7)
-ENDLESS = frozenset(("ticker",))
+ENDLESS = frozenset(("ticker", "victim"))  # somebody else ends them: a stop, or the death of their shim
 
 
 def noise(*key: object, size: int) -> bytes:
@@ -80,7 +80,7 @@ def steps(kind: str, seed: int, attempt: int) -> Iterator[Step]:
             yield "out", line(seed, attempt, 0)
             yield "sleep", draw(0, 200, seed, attempt) / 1000
             yield "exit", 0 if attempt >= 3 + seed % 3 else 1
-        case "ticker":
+        case "ticker" | "victim":
             number = 0
             while True:
                 yield "out", line(seed, attempt, number)

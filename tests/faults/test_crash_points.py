@@ -24,8 +24,7 @@ _ROOTS = (Path(kaged.__path__[0]), Path(kagectl.__path__[0]))
 @pytest.mark.parametrize("area", crash.AREAS)
 def test_a_daemon_that_dies_at_each_point_in_turn_loses_and_doubles_nothing(area: str, tmp_path: Path) -> None:
     points = crash.points(area)
-    plan = [(point, count) for count in range(1, _TIMES + 1) for point in points]
-    done, figures = crash.run(tmp_path, plan)
+    done, figures = crash.run(tmp_path, crash.plan_of(points, _TIMES))
     print(figures)
     assert figures.findings == []
     assert figures.orphans == []
