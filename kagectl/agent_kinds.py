@@ -23,6 +23,7 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
         "claude": Kind(adapter="claude-code", command=("claude",)),
         "codex": Kind(adapter="codex", command=("codex", "app-server")),
         "codex-exec": Kind(adapter="codex-exec", command=("codex", "exec")),
+        "copilot": Kind(adapter="acp", command=("copilot", "--acp")),
         "gemini": Kind(adapter="acp", command=("gemini", "--acp")),
         "opencode": Kind(adapter="acp", command=("opencode", "acp")),
     }

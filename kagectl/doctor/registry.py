@@ -26,6 +26,9 @@ def _check(name: str, look: Callable[[Scene], Verdict], *, limit_s: float = LIMI
     return Check(name=name, about=about, look=look, limit_s=limit_s)
 
 
+# Two kinds may be one program: the shorter name stands for both.
+_KIND_OF_PROGRAM = {KINDS[kind].command[0]: kind for kind in sorted(KINDS, reverse=True)}
+
 CHECKS: tuple[Check, ...] = (
     _check("daemon", daemon.reachable),
     _check("versions", daemon.versions),
@@ -46,10 +49,10 @@ CHECKS: tuple[Check, ...] = (
     *(
         Check(
             name=f"agent-{kind}",
-            about=f"{KINDS[kind].command[0]} is there, and tells its version.",
+            about=f"{program} is there, and tells its version.",
             look=programs.program_of(kind),
             limit_s=programs.VERSION_S + 3.0,
         )
-        for kind in sorted(KINDS)
+        for program, kind in sorted(_KIND_OF_PROGRAM.items())
     ),
 )

@@ -261,3 +261,12 @@ def test_nobody_can_be_spoken_to_before_there_is_a_session(adapter):
     one, other = (json.loads(adapter.message("hello", session="s", number=number)) for number in (0, 40))
     assert one["id"] != other["id"]
     assert min(one["id"], other["id"]) > json_rpc.PROMPT
+
+
+@pytest.mark.parametrize(("name", "used"), [("Copilot", [(100, 10), (50, 5)]), ("another", [(100, 10), (150, 15)])])
+def test_usage_is_counted_once_from_agents_that_tell_their_turn_and_from_those_that_tell_their_sum(name, used):
+    hello = {"id": json_rpc.HELLO, "result": {"agentInfo": {"name": name, "version": "1"}}}
+    sums = [{"inputTokens": 100, "outputTokens": 10}, {"inputTokens": 150, "outputTokens": 15}]
+    ends = [{"id": n, "result": {"stopReason": "end_turn", "usage": usage}} for n, usage in enumerate(sums, 3)]
+    told = [signal for signal in feed(ACP, hello, *ends).signals if signal.kind == "usage"]
+    assert [(signal.input_tokens, signal.output_tokens) for signal in told] == used

@@ -55,7 +55,7 @@ def test_a_recorded_run_can_be_interrupted_exactly_while_it_is_in_a_turn(name):
         assert said == adapter.interrupt(state, task=recorded.task_of(name), number=0)
 
 
-@pytest.mark.parametrize("name", ["acp-claude", "acp-codex", "acp-gemini", "acp-opencode"])
+@pytest.mark.parametrize("name", ["acp-claude", "acp-codex", "acp-copilot", "acp-gemini", "acp-opencode"])
 def test_an_acp_agent_is_told_what_the_recorder_told_it_and_its_open_questions_are_cancelled(name):
     adapter, found = INTERRUPTERS["acp"], 0
     for way, message, state, signals in heard(name):

@@ -12,6 +12,10 @@ from kaged.adapters.wire.fields import Line
 from kaged.adapters.wire.json_rpc import RpcHearing, key_of, request, result
 from kaged.domain.signals import Ask
 
+# The protocol says of a prompt's usage both that it is the turn's and that it is the session's. These tell, with
+# each turn, all that their process used so far; the others tell the turn.
+_TELL_SUMS: Final = frozenset({"Copilot"})
+
 
 class AcpHearing(RpcHearing):
     """One call of `feed`."""
@@ -52,11 +56,17 @@ class AcpHearing(RpcHearing):
         self.send(request(json_rpc.SESSION, method, where))
         info = about.get("agentInfo")
         if isinstance(info, dict):
-            text = f"{fields.word(info, 'name')} {fields.word(info, 'version')}"
-            self.hear("log", text=text, data_json=clip_json(dict(about)))
+            name = fields.word(info, "name")
+            self.memory.keep("tells_sums", name in _TELL_SUMS)
+            self.hear("log", text=f"{name} {fields.word(info, 'version')}", data_json=clip_json(dict(about)))
 
     def _turn_over(self, result: Line) -> None:
         read, written = usage_of(result)
+        if self.memory.flag("tells_sums"):
+            before = self.memory.count("in"), self.memory.count("out")
+            self.memory.keep("in", max(read, before[0]))
+            self.memory.keep("out", max(written, before[1]))
+            read, written = max(0, read - before[0]), max(0, written - before[1])
         self.used(input_tokens=read, output_tokens=written)
         reason = fields.word(result, "stopReason")
         outcome = {"end_turn": "ok", "": "ok"}.get(reason, reason)
