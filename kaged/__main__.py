@@ -2,6 +2,6 @@
 
 import sys
 
-from kaged.cli import main
+from kaged.entry import main
 
 sys.exit(main())

@@ -4,6 +4,7 @@ Order: flag, environment (`KAGED_...`), config file (`kaged.toml` in the state f
 """
 
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from kaged.domain.places import LoopbackPlace, parse_place
 from kaged.domain.quantities import parse_duration_limit_us
 from kaged.domain.spec import MIN_SPOOL_BYTES
 
-MAX_SOCKET_BYTES: Final = 107  # sun_path on Linux; macOS has 103
+MAX_SOCKET_BYTES: Final = 103 if sys.platform == "darwin" else 107  # sun_path without its closing NUL
 _BASE_ENV: Final = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "USER", "LOGNAME", "SHELL", "TERM", "TZ", "TMPDIR")
 
 

@@ -148,11 +148,41 @@ def exists(path: str) -> bool:
     return True
 
 
-def boot_id() -> str:
+def said(program: str, *words: str) -> bytes:
+    """What a program of the system prints; empty when it cannot be asked. For macOS, which has no /proc to read."""
     try:
-        return read_file("/proc/sys/kernel/random/boot_id").decode().strip()
+        read, write = posix.pipe()
     except OSError:
-        return ""
+        return b""
+    try:
+        try:
+            pid = posix.posix_spawn(program, (program, *words), {}, file_actions=((posix.POSIX_SPAWN_DUP2, write, 1),))
+        finally:
+            posix.close(write)
+        parts = []
+        while part := posix.read(read, 65536):
+            parts.append(part)
+        posix.waitpid(pid, 0)
+        return b"".join(parts)
+    except OSError:
+        return b""
+    finally:
+        posix.close(read)
+
+
+def boot_id() -> str:
+    """Names this boot; asked once, because a shim does not outlive it."""
+    global _boot
+    if _boot is None:
+        try:
+            _boot = read_file("/proc/sys/kernel/random/boot_id").decode().strip()
+        except OSError:
+            darwin = sys.platform == "darwin"  # as kaged/machine/macos.py has it: the two are compared
+            _boot = said("/usr/sbin/sysctl", "-n", "kern.bootsessionuuid").decode().strip() if darwin else ""
+    return _boot
+
+
+_boot: str | None = None
 
 
 def stat_fields(pid: int | str) -> list[bytes]:
@@ -203,25 +233,42 @@ def children_of(pid: int) -> list[int]:
     return found
 
 
+def table() -> dict[int, tuple[int, bytes]]:
+    """Parent and state of every process: from /proc, else from ps."""
+    found = {}
+    for pid in process_ids():
+        if fields := stat_fields(pid):
+            found[pid] = int(fields[1]), fields[0]
+    if not found:
+        for line in said("/bin/ps", "-axo", "pid=,ppid=,stat=").splitlines():
+            try:
+                number, parent, state = line.split()
+                found[int(number)] = int(parent), state[:1]
+            except ValueError:
+                continue
+    return found
+
+
 def descendants() -> list[int]:
     """All live processes below this one. With the subreaper set nothing can leave this set by forking."""
     me = posix.getpid()
     below: Callable[[int], list[int]] = children_of
-    if not exists(f"/proc/{me}/task/{me}/children"):  # a kernel without CONFIG_PROC_CHILDREN
-        parents: dict[int, list[int]] = {}
-        for pid in process_ids():
-            fields = stat_fields(pid)
-            if fields:
-                parents.setdefault(int(fields[1]), []).append(pid)
-        below = lambda pid: parents.get(pid, [])  # noqa: E731
+    state: Callable[[int], bytes] = lambda pid: b"".join(stat_fields(pid)[:1])  # noqa: E731
+    if not exists(f"/proc/{me}/task/{me}/children"):  # a kernel without CONFIG_PROC_CHILDREN, or no Linux
+        known = table()
+        children: dict[int, list[int]] = {}
+        for pid, (parent, _) in known.items():
+            children.setdefault(parent, []).append(pid)
+        below = lambda pid: children.get(pid, [])  # noqa: E731
+        state = lambda pid: known[pid][1] if pid in known else b""  # noqa: E731
     found: list[int] = []
     seen = {me}
-    todo = below(me)
+    todo = list(below(me))
     while todo:
         pid = todo.pop()
         if pid not in seen:
             seen.add(pid)
-            if stat_fields(pid)[:1] not in ([], [b"Z"], [b"X"]):
+            if state(pid) not in (b"", b"Z", b"X"):
                 found.append(pid)
             todo += below(pid)
     return found

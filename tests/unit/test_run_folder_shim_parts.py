@@ -1,6 +1,10 @@
 """The pure parts of the shim: its small JSON, its order reader, its spec."""
 
 import json
+import os
+import signal
+import subprocess
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -8,6 +12,7 @@ from hypothesis import strategies as st
 
 from kaged.domain.run_records import RunSpec, SignalOrder, StopOrder, TerminalSize, order_line
 from kaged.shim import shim
+from tests.e2e.daemon_kit import eventually
 
 TEXT = st.text(st.characters(codec=None, exclude_categories=()), max_size=20)
 PLAIN = st.recursive(
@@ -98,3 +103,24 @@ def test_an_endless_line_is_not_kept() -> None:
     assert len(reader._rest) < 200_000
     (order,) = reader.feed(b"\n" + order_line(1, SignalOrder(signal=1)))
     assert order["n"] == 1
+
+
+def test_a_shim_without_proc_finds_its_tree_by_ps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on macOS; this ps is that of Linux, which knows the same columns."""
+    if not Path("/bin/ps").exists():
+        pytest.skip("no ps here")
+    monkeypatch.setattr(shim, "process_ids", list)
+    monkeypatch.setattr(shim, "exists", lambda path: False)
+    with subprocess.Popen(["sh", "-c", "sleep 600 & exec sleep 600"], start_new_session=True) as tree:
+        try:
+            eventually(lambda: tree.pid in [parent for parent, _ in shim.table().values()], "its child")
+            (child,) = [pid for pid, (parent, _) in shim.table().items() if parent == tree.pid]
+            assert {tree.pid, child} <= set(shim.descendants())
+        finally:
+            os.killpg(tree.pid, signal.SIGKILL)
+    assert tree.pid not in shim.descendants()
+
+
+def test_what_cannot_be_asked_has_said_nothing() -> None:
+    assert shim.said("/nowhere/ps", "-x") == b""
+    assert shim.said("/bin/echo", "-n", "a b") == b"a b"
