@@ -67,6 +67,8 @@ def captured(
 ) -> dict[str, str]:
     """What a service takes over from the environment of whoever installs it. `path`: instead of its PATH."""
     found = {name: environ[name] for name in CAPTURED if environ.get(name)}
+    if found.get("KAGE_SOCKET", "").startswith("tcp"):
+        del found["KAGE_SOCKET"]  # how somebody talks to it, not where its own socket is
     found["PATH"] = clean_path(environ.get("PATH", "") if path is None else path)
     for name in _PATHS:
         if name in found and not found[name].startswith("/"):

@@ -33,7 +33,10 @@ class UnitState:
 
     def serves(self, environ: Mapping[str, str]) -> bool:
         """Whether this is the daemon that somebody with this environment talks to, not one of another place."""
-        return all((self.environment.get(name) or "") == (environ.get(name) or "") for name in PLACES)
+        told = {name: environ.get(name) or "" for name in PLACES}
+        if told["KAGE_SOCKET"].startswith("tcp"):
+            told["KAGE_SOCKET"] = ""  # a port of whichever daemon; its socket is at the usual place
+        return all((self.environment.get(name) or "") == place for name, place in told.items())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -78,3 +78,14 @@ def test_logs_that_are_not_there_are_no_bug(shell: Shell) -> None:
     done = shell.kagectl("daemon", "logs", check=False)
     assert done.returncode == 3
     assert "there is no log" in done.stderr
+
+
+def test_somebody_who_talks_through_a_port_starts_the_daemon_at_its_own_socket(shell: Shell) -> None:
+    shell.state.mkdir(mode=0o700)
+    (shell.state / "kaged.toml").write_text('listen = ["tcp:127.0.0.1:0"]\n')
+    shell.environ.pop("XDG_RUNTIME_DIR", None)
+    shell.environ["KAGE_SOCKET"] = "tcp"
+    assert f"socket {shell.state}/run/kaged.sock" in shell.kagectl("daemon", "start").stdout
+    daemon = shell.pid()
+    shell.kagectl("daemon", "restart")
+    assert shell.pid() != daemon

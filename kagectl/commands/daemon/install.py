@@ -203,6 +203,8 @@ def _whom(system: bool, whose: str | None) -> None:
 def _place(state: str | None, socket: str | None) -> dict[str, str]:
     """A place of its own, as kaged is told by its environment."""
     found = {"KAGE_STATE_DIR": os.path.abspath(state)} if state else {}
+    if socket and socket.startswith("tcp"):
+        raise Complaint("a service listens on a socket in the file system too", hint="its port: listen in kaged.toml")
     if socket:
         found["KAGE_SOCKET"] = find_address(socket).socket
     return found

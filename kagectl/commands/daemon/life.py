@@ -40,7 +40,7 @@ kagectl daemon start --state-dir /tmp/try --socket /tmp/try/kaged.sock
 def start(session: Session, state: str | None, log_level: str | None) -> None:
     """Start kaged and wait until it serves. Uses the service manager when kaged is installed there."""
     env = with_state(state)
-    address = find_address(session.socket or beside(state), env=env)
+    address = door_here(session, state, env)
     running = status_now(address)
     if running is not None:
         _say(session, running, "already runs")
@@ -70,7 +70,7 @@ def restart(session: Session, state: str | None, log_level: str | None) -> None:
     service manager when kaged is installed there by now.
     """
     env = with_state(state)
-    address = find_address(session.socket or beside(state), env=env)
+    address = door_here(session, state, env)
     found = None if state or session.socket else installed(env)
     before = status_now(address)
     kept = 0
@@ -139,6 +139,15 @@ def stop(session: Session, stop_agents: bool, within: str) -> None:
 def with_state(state: str | None) -> dict[str, str]:
     """The environment, with the state folder that was named."""
     return dict(os.environ) | ({"KAGE_STATE_DIR": os.path.abspath(state)} if state else {})
+
+
+def door_here(session: Session, state: str | None, env: dict[str, str]) -> Address:
+    """The socket of a daemon that is started here, also for somebody who talks to it through a port."""
+    wanted = session.socket or beside(state)
+    if (wanted or env.get("KAGE_SOCKET") or "").startswith("tcp"):
+        env = {name: value for name, value in env.items() if name != "KAGE_SOCKET"}
+        wanted = beside(state)
+    return find_address(wanted, env=env)
 
 
 def beside(state: str | None) -> str | None:
