@@ -25,7 +25,8 @@ from kaged.ports import Adapter, Executor, Launched, RunFolder
 from kaged.runtime.agents import Agents, inputs_after, inputs_of, next_run
 from kaged.runtime.engine import Engine
 from kaged.runtime.runs.capture import Place, Reading
-from kaged.runtime.runs.guarding import Event, Fence, Guarding
+from kaged.runtime.runs.guarding import Guarding
+from kaged.runtime.runs.held import Event, Fence
 from kaged.runtime.runs.host import Done
 from kaged.runtime.runs.run_facts import FolderFact
 from kaged.runtime.system import System
@@ -255,8 +256,7 @@ class RunHost:
         events: list[Event | facts.CaptureEvent] = []
         state = self._engine.world.agent(agent)
         if state is not None:
-            events += self.guarding.questions(state, run, reading)
-            events += self.guarding.heard(state, run, reading)
+            events += self.guarding.judged(state, run, reading)
             sends, live = reading.sends, state.live_run
             if (sends or reading.done) and live is not None and not live.input_closed:
                 end, size = live.input_end, len(sends)
@@ -299,6 +299,7 @@ class RunHost:
         if state is None or state.run is None:
             return None
         now_us, jitter = self._engine.journal.now_us(), self.system.jitter()
+        self.guarding.forget(agent)
         decided = machine.decide_ended(state, event, next_run=next_run(state), now_us=now_us, jitter=jitter)
         events = self._agents.input_again(state, decided)
         drafts = self._engine.agent_drafts(agent, events)
