@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from kaged.adapters.acp import words
 from kaged.api.v1 import agent_service_pb2 as pb
 from tests.agents.programs import LONG_S, Driven, needs, program
 from tests.e2e.daemon_kit import Kaged, eventually
@@ -209,6 +210,18 @@ def test_an_interrupt_withdraws_the_question_and_the_agent_waits_for_new_words(
     assert agent.wait().state == pb.AGENT_STATE_SUCCEEDED
     assert [event.meta.fact.signal.outcome for event in agent.heard("turn.ended", 2)] == ["cancelled", "ok"]
     assert not (work / "a.txt").exists()
+
+
+@each_kind
+def test_an_interrupt_that_comes_when_the_turn_is_over_means_nothing(start: Start, kaged: Kaged, name: str) -> None:
+    agent = start(name)
+    (session,) = agent.heard("session.started")
+    agent.say(script({"text": "one"}))
+    agent.heard("turn.ended")
+    kaged.send(agent.id, words.cancel(session.meta.fact.signal.native_session))
+    agent.say(script({"text": "two"}))
+    ended = agent.heard("turn.ended", 2)
+    assert [event.meta.fact.signal.outcome for event in ended] == ["ok", "ok"]
 
 
 @each_kind

@@ -196,6 +196,28 @@ def test_an_interrupt_ends_the_turn_and_the_agent_waits_for_new_words(
     assert not (tmp_path / "work" / "hello.txt").exists()
 
 
+def test_an_interrupt_ends_a_command_that_runs(start: Start, tmp_path: Path) -> None:
+    agent = start(script({"tool": "Bash", "input": {"command": "sleep 600", "description": "wait"}}, {"text": "never"}))
+    agent.heard("tool.requested")
+    agent.interrupt()
+    (ended,) = agent.heard("turn.ended")
+    assert ended.meta.fact.signal.outcome == "cancelled"
+    agent.say(script({"text": "something else"}))
+    assert agent.wait().state == pb.AGENT_STATE_SUCCEEDED
+
+
+def test_an_interrupt_that_comes_when_the_turn_is_over_means_nothing(start: Start, kaged: Kaged) -> None:
+    agent = start()
+    agent.say(script({"text": "one"}))
+    agent.heard("turn.ended")
+    kaged.send(agent.id, claude_words.interrupt(0))
+    agent.say(script({"text": "two"}))
+    ended = agent.heard("turn.ended", 2)
+    assert [event.meta.fact.signal.outcome for event in ended] == ["ok", "ok"]
+    kaged.send(agent.id, b"", eof=True)
+    assert agent.wait().state == pb.AGENT_STATE_SUCCEEDED
+
+
 def test_a_model_that_fails_is_a_failed_turn_and_a_failed_agent(start: Start) -> None:
     agent = start(script({"status": 529}))
     ended = agent.wait()

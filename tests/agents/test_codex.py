@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from kaged.adapters.codex import words
 from kaged.api.v1 import agent_service_pb2 as pb
 from tests.agents.programs import LONG_S, Driven, needs, program
 from tests.e2e.daemon_kit import Kaged, eventually
@@ -161,6 +162,31 @@ def test_an_interrupt_ends_the_turn_and_the_agent_waits_for_new_words(start: Sta
     assert agent.wait().state == pb.AGENT_STATE_SUCCEEDED
     assert [event.meta.fact.signal.outcome for event in agent.heard("turn.ended", 2)] == ["cancelled", "ok"]
     assert [event.body.signal.text for event in agent.heard("message", 2)][-1] == "something else"
+
+
+def test_an_interrupt_ends_a_command_that_runs(start: Start) -> None:
+    agent = start(script({"tool": "exec_command", "input": {"cmd": "sleep 600"}}, {"text": "never"}))
+    agent.heard("tool.started")
+    agent.interrupt()
+    (ended,) = agent.heard("turn.ended")
+    assert ended.meta.fact.signal.outcome == "cancelled"
+    agent.say(script({"text": "something else"}))
+    assert agent.wait().state == pb.AGENT_STATE_SUCCEEDED
+
+
+def test_an_interrupt_that_comes_when_the_turn_is_over_means_nothing(start: Start, kaged: Kaged) -> None:
+    agent = start()
+    (session,) = agent.heard("session.started")
+    agent.say(script({"text": "one"}))
+    agent.heard("turn.ended")
+    (turn,) = agent.heard("turn.started")
+    native = json.loads(turn.body.signal.data_json)["turn"]
+    kaged.send(agent.id, words.interrupt(session.meta.fact.signal.native_session, native, 0))
+    agent.say(script({"text": "two"}))
+    ended = agent.heard("turn.ended", 2)
+    assert [event.meta.fact.signal.outcome for event in ended] == ["ok", "ok"]
+    kaged.send(agent.id, b"", eof=True)
+    assert agent.wait().state == pb.AGENT_STATE_SUCCEEDED
 
 
 def test_a_model_that_fails_is_a_failed_turn_and_a_failed_agent_though_it_exits_with_0(start: Start) -> None:
