@@ -12,6 +12,7 @@ from typing import TypeVar
 from kagectl.errors import Complaint
 from kagectl.quantities import duration_s, size_bytes, span_s
 from kagectl.specs import CAPTURES, FULL_POLICIES, RESTARTS, STDINS, words
+from kagectl.workspaces import KINDS as WORKSPACES
 from kaged.api.v1 import spec_pb2 as pb
 from kaged.api.v1 import supervisor_service_pb2 as trees
 
@@ -159,6 +160,8 @@ def agent_spec(table: Table) -> pb.AgentSpec:
             )
         )
         limits.close()
+    if (place := table.take("workspace", _workspace, None)) is not None:
+        spec.workspace.CopyFrom(place)
     if stop := table.table("stop"):
         spec.stop.signal = stop.take("signal", text, "")
         grace_s = stop.take("grace", number_s, -1.0)
@@ -166,6 +169,25 @@ def agent_spec(table: Table) -> pb.AgentSpec:
             spec.stop.grace_s = grace_s
         stop.close()
     return spec
+
+
+def _workspace(value: object, path: str) -> pb.Workspace:
+    """`workspace = "worktree"`, or a table with the kind and what goes with it."""
+    if isinstance(value, str):
+        return pb.Workspace(kind=choice(WORKSPACES)(value, path))
+    table = Table(value, path=path)
+    no_words: list[str] = []
+    place = pb.Workspace(
+        kind=table.take("kind", choice(WORKSPACES), pb.WORKSPACE_KIND_UNSPECIFIED),
+        repository=table.take("repo", text, ""),
+        base=table.take("base", text, ""),
+        branch=table.take("branch", text, ""),
+        setup=table.take("setup", text, ""),
+        cleanup=table.take("cleanup", text, ""),
+        copy=table.take("copy", lambda value, path: words(value, what=path), no_words),
+    )
+    table.close()
+    return place
 
 
 def restart_policy(table: Table, spec: pb.AgentSpec) -> None:

@@ -14,6 +14,7 @@ from kagectl import loops
 from kagectl.agent_kinds import KINDS
 from kagectl.errors import Complaint
 from kagectl.quantities import duration_s, pair, size_bytes, span_s
+from kagectl.workspaces import WorkspaceOptions, choose
 from kaged.api.v1 import goal_pb2
 from kaged.api.v1 import spec_pb2 as pb
 
@@ -41,7 +42,7 @@ CAPTURES = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SpecOptions:
+class SpecOptions(WorkspaceOptions):
     """The options as they were written; None or empty: not said."""
 
     command: tuple[str, ...] = ()
@@ -108,6 +109,7 @@ def spec_of(options: SpecOptions, *, base: pb.AgentSpec, env: Mapping[str, str],
     spec.goal = options.goal or spec.goal
     directory = options.cwd or spec.working_directory
     spec.working_directory = os.path.normpath(os.path.join(here, os.path.expanduser(directory or ".")))
+    choose(spec, options, here, cwd_given=bool(directory))
     _environment(spec, options, env)
     spec.labels.update(pair(text, what="--label") for text in options.label)
     _restart(spec.restart, options)

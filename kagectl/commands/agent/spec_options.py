@@ -10,6 +10,7 @@ from kagectl.agent_kinds import KINDS
 from kagectl.loops import CRITERIA
 from kagectl.specfile import agent_file
 from kagectl.specs import CAPTURES, FULL_POLICIES, RESTARTS, STDINS, SpecOptions, read_document, spec_of
+from kagectl.workspaces import OPTIONS as WORKSPACE_OPTIONS
 from kaged.api.v1 import spec_pb2 as pb
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -61,6 +62,7 @@ _OPTIONS: tuple[Callable[[F], F], ...] = (
         "--priority", type=click.IntRange(-1000, 1000), default=None, help="Larger goes first when agents queue."
     ),
     click.option("--after", multiple=True, metavar="AGENT", help="Starts when this one has succeeded."),
+    *WORKSPACE_OPTIONS,
     click.option("--restart", type=click.Choice(list(RESTARTS)), default=None, help="When to start it again."),
     click.option("--max-restarts", type=click.IntRange(min=0), default=None, help="Within the window."),
     click.option("--restart-window", metavar="TIME", default=None, help="The window, such as 60s."),
