@@ -6,6 +6,7 @@ from datetime import tzinfo
 from kagectl.render import progress, words
 from kagectl.render.paint import PLAIN, STATE_COLOURS, Paint, safe
 from kagectl.render.table import Cell, facts, table
+from kagectl.render.workspaces import place_pairs
 from kaged.api.v1 import agent_service_pb2 as pb
 from kaged.api.v1 import spec_pb2 as spec
 
@@ -114,6 +115,7 @@ def agent_page(agent: pb.Agent, *, now_s: float, paint: Paint = PLAIN, zone: tzi
     for title, pairs in (
         ("goal", progress.pairs(agent, now_s)),
         ("run", _run(agent.run, now_s, zone)),
+        ("workspace", place_pairs(agent.workspace)),
         ("limits", _limits(agent.spec.limits)),
         ("restart", _restart(agent.spec.restart)),
         ("environment", [(safe(name), safe(value)) for name, value in sorted(agent.spec.environment.items())]),

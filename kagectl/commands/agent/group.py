@@ -24,6 +24,10 @@ _HOME = "kagectl.commands"
             "restart": Entry(f"{_HOME}.agent.lifecycle:restart", "Stop its run and start a new one."),
             "remove": Entry(f"{_HOME}.agent.lifecycle:remove", "Take an ended one out of the lists."),
             "send": Entry(f"{_HOME}.agent.input:send", "Write to its standard input."),
+            "diff": Entry(f"{_HOME}.agent.workspace:diff", "What is new in its workspace."),
+            "merge": Entry(f"{_HOME}.agent.workspace:merge", "Bring its work into a branch."),
+            "snapshot": Entry(f"{_HOME}.agent.workspace:snapshot", "Keep the files of its workspace."),
+            "overlaps": Entry(f"{_HOME}.agent.workspace:overlaps", "Files that two of them changed."),
             "resize": Entry(f"{_HOME}.agent.input:resize", "Give its terminal another size."),
         }
     },

@@ -17,6 +17,7 @@ from kagectl.connect import dial
 from kagectl.errors import AGENT_FAILED, Complaint, Ended, exit_code_of, told
 from kagectl.quantities import duration_s
 from kagectl.render.agents import ENDED, ended_badly, state_cell
+from kagectl.render.workspaces import removed
 from kagectl.session import Session
 from kagectl.verb import Verb, names_of
 from kaged.api.v1 import agent_service_pb2 as pb
@@ -143,9 +144,13 @@ kagectl agent remove --ended                all that have ended
 @click.argument("agents", shell_complete=names_of("agents"), nargs=-1)
 @click.option("--ended", is_flag=True, help="All that have ended.")
 @click.option("--force", is_flag=True, help="Stop it first when it has not ended.")
+@click.option("--keep-workspace", is_flag=True, help="Leave its worktree or copy where it is.")
 @click.pass_obj
-def remove(session: Session, agents: tuple[str, ...], ended: bool, force: bool) -> None:
-    """Take ended agents out of the lists. Their history stays in the journal."""
+def remove(session: Session, agents: tuple[str, ...], ended: bool, force: bool, keep_workspace: bool) -> None:
+    """Take ended agents out of the lists, and their workspaces away. Their history stays in the journal.
+
+    What a workspace has and no branch has is kept in a snapshot first, which is named; also with --force.
+    """
     if bool(agents) == ended:
         raise Complaint("name the agents, or --ended for all that have ended")
     if ended:
@@ -157,7 +162,11 @@ def remove(session: Session, agents: tuple[str, ...], ended: bool, force: bool) 
             if agent.state not in ENDED:
                 client.call(methods.STOP_AGENT, pb.StopAgentRequest(agent=agent.id))
                 wait_for(client, agent.id, timeout_s=session.timeout_s)
-        return client.call(methods.REMOVE_AGENT, pb.RemoveAgentRequest(agent=name)).agent
+        request = pb.RemoveAgentRequest(agent=name, keep_workspace=keep_workspace)
+        answer = client.call(methods.REMOVE_AGENT, request)
+        if told := removed(answer.workspace):
+            show.note(told)
+        return answer.agent
 
     each_agent(session, agents, act, "removed")
 
