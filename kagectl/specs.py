@@ -144,7 +144,7 @@ def _work(spec: pb.AgentSpec, options: SpecOptions) -> None:
     loop = goal_pb2.GoalLoop(
         success=[loops.criterion(text) for text in options.until],
         any=options.until_any,
-        limits=limits,
+        limits=limits if limits.ByteSize() else None,
         check_timeout_s=duration_s(options.check_timeout, what="--check-timeout") if options.check_timeout else 0,
         checkpoint_every=options.checkpoint_every or 0,
     )
