@@ -38,6 +38,8 @@ class Point(enum.Enum):
     # output
     OUTPUT_READ = "output.read"  # cut into chunks and understood; nothing of it is written
     OUTPUT_COMMITTED = "output.committed"  # durable, with the offset behind it
+    OUTPUT_FREED = "output.freed"  # to the disk; the shim does not know what is recorded
+    OUTPUT_NOTED = "output.noted"  # it does; it may still sleep
 
     # orders and input
     ORDER_RECORDED = "order.recorded"  # durable; not in the folder
@@ -66,6 +68,12 @@ class Point(enum.Enum):
     APPROVAL_ANSWERED = (
         "approval.answered"  # or withdrawn: durable, and the words for the agent with it; not in the folder
     )
+
+    # loops towards a goal
+    GOAL_TURN_OVER = "goal.turn_over"  # durable; nobody judges it yet
+    GOAL_EVIDENCE = "goal.evidence"  # checks have run; the verdict is not recorded
+    GOAL_JUDGED = "goal.judged"  # durable, and the next prompt with it; not in the folder
+    GOAL_DUE = "goal.due"  # a wait is over: for an account's limit, for a loop that is over to end
 
     # trees
     TREE_FACT = "tree.fact"  # durable; what it asks for is not done

@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from kaged.crash_points import Point, passed
 from kaged.domain.assignment import assignment
 from kaged.domain.errors import KageError
 from kaged.domain.events import agent as facts
@@ -164,6 +165,7 @@ class Goals:
         state = self._engine.world.agent(agent)
         if state is None or state.loop is None:
             return
+        passed(Point.GOAL_DUE)
         match state.loop[1].phase:
             case "over":
                 note = "the goal is reached" if state.loop[1].over == "succeeded" else "the goal is given up"
@@ -206,6 +208,7 @@ class Goals:
 
     def _begin(self, agent: str) -> None:
         if agent not in self._tasks and self._group is not None:
+            passed(Point.GOAL_TURN_OVER)
             task = self._tasks[agent] = self._group.create_task(self._judge(agent), name=f"judge {agent}")
             task.add_done_callback(lambda _: self._tasks.pop(agent, None))
 
@@ -229,6 +232,7 @@ class Goals:
     async def _judge_once(self, agent: str, state: AgentState) -> None:
         journal = self._engine.journal
         evidence = await self._judging.evidence(state, lambda: self._waits(agent) is not None, journal.now_us())
+        passed(Point.GOAL_EVIDENCE)
         now = self._waits(agent)
         if now is None:
             return
@@ -243,3 +247,4 @@ class Goals:
         receipt = self._agents.report(agent, events)
         if receipt.done is not None:
             await journal.recorded(receipt.done)
+        passed(Point.GOAL_JUDGED)

@@ -14,6 +14,7 @@ import asyncio
 import logging
 from typing import Final
 
+from kaged.crash_points import Point, passed
 from kaged.domain.events import agent as facts
 from kaged.domain.run_records import Backlog, Channel, TornRecord
 from kaged.ports import RunFolder
@@ -93,6 +94,7 @@ class Spools:
         for channel in _CHANNELS:
             if free[channel] > self._freed[channel]:
                 self._freed[channel] = self._folder.free_spool(channel, self._freed[channel], free[channel])
+                passed(Point.OUTPUT_FREED)
         if ends is None:
             return
         try:
@@ -101,5 +103,6 @@ class Spools:
             log.warning("consumed_not_noted run=%s error=%s", self._run, error)
             return
         self._told = ends
+        passed(Point.OUTPUT_NOTED)
         if ring:
             self._folder.ring()
