@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
 from pathlib import Path
 
 import tree
@@ -42,68 +43,68 @@ def main() -> int:
 
 def build(python: str, wheel: Path, work: Path, out: Path, cc: str) -> None:
     """Raises CannotBuild; a tool that fails has said why itself (CalledProcessError)."""
-    if sys.platform != "linux":
-        raise tree.CannotBuild("the one file is for Linux; the wheel and the sdist are built")
-    _look_for_tools(cc, work)
+    look_for_tools(cc)
     interpreter = tree.ask(python)
     shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(parents=True)
     packages, folder = work / "packages", work / "tree"
+    packages.mkdir(parents=True)
     pip = [python, "-m", "pip", "install", "--quiet", "--no-compile", "--target", str(packages)]
     subprocess.run([*pip, "-c", str(ROOT / "constraints.txt"), str(wheel)], check=True)
     tree.make(interpreter, packages, folder, cc)
-    archive = work / "tree.tar"
-    _archive(folder, archive)
-    data = archive.read_bytes()
-    version = wheel.name.split("-")[1]
-    name = f"kage-{version}-{hashlib.sha256(data).hexdigest()[:12]}"
-    payload = work / "tree.tar.xz"
-    payload.write_bytes(_compress(data))
-    defines = {
-        "KAGE_VERSION": json.dumps(version),
-        "KAGE_NAME": json.dumps(name),
-        "KAGE_BYTES": f"{_bytes_on_disk(folder)}ULL",
-        "KAGE_LOADER": json.dumps(str(next((folder / "lib").glob("ld-*")).relative_to(folder))),
-        "KAGE_SLOT": json.dumps(tree.SLOT[:15]),  # its beginning: a whole one in the stub would be found, too
-        "KAGE_TOLD": json.dumps("_KAGE_FILE"),
-        "KAGE_PAYLOAD": json.dumps(str(payload)),
-    }
-    (work / "build.h").write_text("".join(f"#define {key} {value}\n" for key, value in defines.items()))
-    command = [cc, "-O2", "-Wall", "-Wextra", "-Werror", "-static", "-s", "-Wl,--build-id=none", f"-I{work}"]
-    draft = work / "kage"
-    subprocess.run([*command, "-o", str(draft), str(tree.HERE / "stub.c"), "-llzma"], check=True)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.unlink(missing_ok=True)
-    shutil.copy(draft, out)
+    name = pack(folder, wheel.name.split("-")[1], work, out, cc)
     report = {
         "name": name,
         "python": interpreter.full,
         "bytes": out.stat().st_size,
         "unpacked_bytes": _bytes_on_disk(folder),
         "files": sum(1 for path in folder.rglob("*") if path.is_file()),
-        "glibc_carried_for": tree.glibc_needed(folder),
         "sha256": hashlib.sha256(out.read_bytes()).hexdigest(),
     }
     (work / "report.json").write_text(json.dumps(report, indent=1) + "\n")
-    print(
-        f"{out}: {report['bytes'] / 1e6:.1f} MB, unpacked {report['unpacked_bytes'] / 1e6:.0f} MB, "
-        f"Python {interpreter.full}, {name}"
-    )
+    size, unpacked = out.stat().st_size / 1e6, _bytes_on_disk(folder) / 1e6
+    print(f"{out}: {size:.1f} MB, unpacked {unpacked:.0f} MB, Python {interpreter.full}, {name}")
 
 
-def _look_for_tools(cc: str, work: Path) -> None:
+def pack(folder: Path, version: str, work: Path, out: Path, cc: str, *, preset: int = 9 | lzma.PRESET_EXTREME) -> str:
+    """Make the file `out` from a finished tree. Returns what its folder will be called, but for the path's mark."""
+    archive, payload, draft = work / "tree.tar", work / "tree.tar.xz", work / "kage"
+    _archive(folder, archive)
+    data = archive.read_bytes()
+    name = f"kage-{version}-{hashlib.sha256(data).hexdigest()[:12]}"
+    payload.write_bytes(_compress(data, preset))
+    defines = {
+        "KAGE_VERSION": json.dumps(version),
+        "KAGE_NAME": json.dumps(name),
+        "KAGE_BYTES": f"{_bytes_on_disk(folder)}ULL",
+        "KAGE_LOADER": json.dumps(str(next((folder / "lib").glob("ld-*")).relative_to(folder))),
+        "KAGE_SLOT": json.dumps(tree.SLOT[:15]),  # its beginning tells it apart
+        "KAGE_TOLD": json.dumps("_KAGE_FILE"),
+        "KAGE_PAYLOAD": json.dumps(str(payload)),
+    }
+    (work / "build.h").write_text("".join(f"#define {key} {value}\n" for key, value in defines.items()))
+    command = [cc, "-O2", "-Wall", "-Wextra", "-Werror", "-static", "-s", "-Wl,--build-id=none", f"-I{work}"]
+    subprocess.run([*command, "-o", str(draft), str(tree.HERE / "stub.c"), "-llzma"], check=True)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.unlink(missing_ok=True)
+    shutil.copy(draft, out)
+    return name
+
+
+def look_for_tools(cc: str) -> None:
+    """Raises CannotBuild with what to install."""
+    if sys.platform != "linux":
+        raise tree.CannotBuild("the one file is for Linux")
     for tool in (cc, "strip", "ldd"):
         if not shutil.which(tool):
             raise tree.CannotBuild(f"there is no {tool} (Debian: apt install gcc libc6-dev liblzma-dev)")
-    work.parent.mkdir(parents=True, exist_ok=True)
-    probe = subprocess.run(
-        [cc, "-static", "-x", "c", "-", "-x", "none", "-llzma", "-o", str(work.parent / ".probe")],
-        input="#include <lzma.h>\nint main(void) { return (int)lzma_version_number() == 0; }\n",
-        text=True,
-        capture_output=True,
-        check=False,
-    )
-    (work.parent / ".probe").unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        probe = subprocess.run(
+            [cc, "-static", "-x", "c", "-", "-x", "none", "-llzma", "-o", f"{folder}/probe"],
+            input="#include <lzma.h>\nint main(void) { return lzma_version_number() == 0; }\n",
+            text=True,
+            capture_output=True,
+            check=False,
+        )
     if probe.returncode:
         raise tree.CannotBuild(
             f"{cc} cannot link statically with liblzma (Debian: apt install libc6-dev liblzma-dev):\n{probe.stderr}"
@@ -124,8 +125,8 @@ def _archive(folder: Path, target: Path) -> None:
                 archive.addfile(about, file)
 
 
-def _compress(data: bytes) -> bytes:
-    filters: list[dict[str, int]] = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME}]
+def _compress(data: bytes, preset: int) -> bytes:
+    filters: list[dict[str, int]] = [{"id": lzma.FILTER_LZMA2, "preset": preset}]
     if platform.machine() == "x86_64":
         filters.insert(0, {"id": lzma.FILTER_X86})
     return lzma.compress(data, format=lzma.FORMAT_XZ, check=lzma.CHECK_CRC64, filters=filters)

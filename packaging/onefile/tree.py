@@ -231,6 +231,10 @@ def _shim_files(interpreter: Interpreter, tree: Path) -> list[str]:
 def _write_shim_list(tree: Path, modules: list[str], loader: Path) -> None:
     standard = next((tree / "lib").glob("python*"))
     names = {*modules, "os.pyc", *(f"encodings/{name}.pyc" for name in SHIM_ENCODINGS)}
+    # All small extension modules: C code imports some by itself (os.wait4 does `resource`), which no list would show.
+    for extension in (standard / "lib-dynload").iterdir():
+        if all(name in ("libc.so.6", "libm.so.6") for name in elf.read(extension).needed):
+            names.add(f"lib-dynload/{extension.name}")
     paths = [standard / name for name in sorted(names) if (standard / name).exists()]
     libraries: set[str] = set()
     waiting = [tree / "bin" / "python3", *(path for path in paths if path.suffix == ".so"), tree / "lib" / BY_NAME[0]]
