@@ -24,6 +24,7 @@ from kaged.runtime.runs.keeper import Keeper
 from kaged.store.wire.codec import Draft
 
 _SCAN_S: Final = 1.0
+_POLL_S: Final = 0.1  # where the system tells of nothing (not Linux)
 _SCANS_A_ROUND: Final = 10  # of the safety scan: a run that the watch tells of is looked at once in so many
 _LET_GO_S: Final = (
     0.05  # from the close of a lock to the lock's end in the kernel; microseconds, but for a busy machine
@@ -57,12 +58,12 @@ class Children:
         try:
             async with asyncio.TaskGroup() as group:
                 self._group = group
+                if fd is None:
+                    group.create_task(self._poll(), name="poll")
                 scan = 0
                 while True:
                     await asyncio.sleep(_SCAN_S)
                     scan = (scan + 1) % _SCANS_A_ROUND
-                    if fd is None:
-                        self._changed()
                     for keeper in self._keepers.values():
                         if fd is None or keeper.turn == scan or keeper.restless():
                             keeper.look()
@@ -79,6 +80,13 @@ class Children:
             self._look(run)
         for run in changes.let_go:
             asyncio.get_running_loop().call_later(_LET_GO_S, self._look, run)
+
+    async def _poll(self) -> None:
+        """Look for changes without being woken."""
+        while True:
+            await asyncio.sleep(_POLL_S)
+            if self._keepers:
+                self._changed()
 
     def _look(self, run: str) -> None:
         keeper = self._keepers.get(run)
