@@ -77,8 +77,8 @@ def choose(spec: pb.AgentSpec, options: WorkspaceOptions, here: str, *, cwd_give
             place.kind = pb.WORKSPACE_KIND_WORKTREE
     if place.kind in (pb.WORKSPACE_KIND_HERE, pb.WORKSPACE_KIND_COPY) and (place.base or place.branch):
         raise Complaint("--base and --branch are of a worktree", hint="--workspace worktree, or leave them out")
-    if place.kind == pb.WORKSPACE_KIND_HERE and place.copy:
-        raise Complaint("--copy brings files into another place, and the agent works here", hint="--workspace worktree")
+    if place.kind in (pb.WORKSPACE_KIND_HERE, pb.WORKSPACE_KIND_COPY) and place.copy:
+        raise Complaint("--copy brings ignored files into a worktree", hint="--workspace worktree, or leave it out")
     if place.ByteSize():
         spec.workspace.CopyFrom(place)
 

@@ -18,6 +18,7 @@ from itertools import combinations
 from typing import Final
 
 from kaged.api.v1 import event_pb2
+from kaged.domain import place_spec
 from kaged.domain.errors import KageError
 from kaged.domain.events import agent as facts
 from kaged.domain.events.workspace import (
@@ -34,6 +35,7 @@ from kaged.domain.machines.agent import AgentState
 from kaged.domain.machines.workspace import WorkspaceState
 from kaged.domain.masking import Masker
 from kaged.domain.place_spec import Workspace
+from kaged.domain.spec import AgentSpec
 from kaged.domain.workspace import (
     Cancelled,
     Difference,
@@ -123,6 +125,16 @@ class AgentWorkspaces:
         finally:
             if not lock.locked() and self._locks.get(agent) is lock:
                 del self._locks[agent]
+
+    async def check(self, spec: AgentSpec, caller: Caller) -> None:
+        """Refuse a wish that cannot be met as things stand, before anything is recorded. Not of a repeated request.
+
+        Raises WorkspaceInvalid, WorkspaceRefused, GitFailed.
+        """
+        wish = spec.workspace
+        if wish.kind == "here" or any(place_spec.violations(wish)) or self._engine.earlier(caller) is not None:
+            return
+        await asyncio.to_thread(self._port.plan, "check", spec.name or "agent", wish, spec.working_directory)
 
     # --- before a run ------------------------------------------------------------------------------------------
 
