@@ -9,7 +9,7 @@ from dataclasses import field
 from types import MappingProxyType
 from typing import Final, Literal
 
-from kaged.domain import goal_spec
+from kaged.domain import goal_spec, place_spec
 from kaged.domain.frozen import frozen
 from kaged.domain.goal_spec import GoalLoop
 from kaged.domain.place_spec import Guard, Workspace
@@ -152,6 +152,7 @@ def _command(spec: AgentSpec) -> Iterator[Violation]:
 def _work(spec: AgentSpec, measures: frozenset[str]) -> Iterator[Violation]:
     if problem := name_problem(spec.namespace):
         yield "spec.namespace", problem
+    yield from place_spec.violations(spec.workspace)
     if not -1000 <= spec.priority <= 1000:
         yield "spec.priority", "must lie between -1000 and 1000"
     if spec.loop is None:

@@ -81,6 +81,8 @@ class AgentService(AgentLoops):
     async def SpawnAgent(self, request: pb.SpawnAgentRequest, call: Call) -> pb.SpawnAgentResponse:
         """Accept an agent."""
         spec, secrets = convert.spec_in(request.spec)
+        caller = call.caller(convert.request_id_in(request.request_id), request)
+        await self._core.workspaces.check(spec, caller)
         if request.validate_only:
             named = self._core.agents.named(spec, self._core.system.short_id())
             checked = self._core.agents.check(named, secrets)
