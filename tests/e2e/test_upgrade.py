@@ -74,7 +74,7 @@ def running(kaged: Kaged, *agents: str) -> None:
 
 
 def test_the_first_shim_that_there_was_is_kept() -> None:
-    assert [path.stem for path in FROZEN][0] == "shim-1-03b14ca"
+    assert FROZEN[0].stem == "shim-1-03b14ca"
 
 
 def test_todays_daemon_adopts_speaks_with_and_reads_agents_of_an_older_shim_to_the_end(old: Releases) -> None:
@@ -82,7 +82,7 @@ def test_todays_daemon_adopts_speaks_with_and_reads_agents_of_an_older_shim_to_t
     stubborn = old.spawn(
         *python("import signal\nsignal.signal(15, signal.SIG_IGN)\nprint(1, flush=True)\nsignal.pause()")
     )
-    chatty = old.spawn("sh", "-c", f'read go; exec "$@"', "sh", *python(BIG), **PIPE)
+    chatty = old.spawn("sh", "-c", 'read go; exec "$@"', "sh", *python(BIG), **PIPE)
     gone = old.spawn("sh", "-c", "read go; echo out; echo err >&2; exit 3", **PIPE)
     screen = old.spawn(
         *("sh", "-c", "trap 'stty size' WINCH; echo up; while :; do read x || :; done"),
