@@ -25,7 +25,12 @@ EXIT_BUSY: Final = 75
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the daemon; returns its exit code."""
-    arguments = _parser().parse_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ["config"]:
+        from kaged.policies import report  # noqa: PLC0415  it reads files and serves nothing
+
+        return report.main(words[1:])
+    arguments = _parser().parse_args(words)
     # The journal holds what agents said and did: nobody else reads a file that we make. Agents keep the umask
     # that we were started with.
     agent_umask = os.umask(0o077)
@@ -45,10 +50,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         config = read()
         if arguments.verb != "serve":
-            from kaged import offline  # noqa: PLC0415  what a start does not need: 2 % of it
+            from kaged.offline import fsck, reindexing  # noqa: PLC0415  what a start does not need: 2 % of it
 
             startup.settle()
-            return (offline.run_fsck if arguments.verb == "fsck" else offline.run_reindex)(config, print)
+            if arguments.verb == "fsck":
+                return fsck.run_fsck(config, print, as_json=arguments.json)
+            return reindexing.run_reindex(config, print)
         logs.set_up(config.log_level, config.log_format, under_journal=logs.under_journal(os.environ))
         return startup.run(Daemon(config, dict(os.environ), read=read, agent_umask=agent_umask).run())
     except KageError as error:
@@ -99,9 +106,10 @@ def _parser() -> argparse.ArgumentParser:
         nargs="?",
         choices=("serve", "fsck", "reindex"),
         default="serve",
-        help="serve (default); while no daemon runs: fsck checks the whole store and changes nothing, "
-        "reindex rebuilds everything derived from the events",
+        help="serve (default); fsck checks the whole store and all runs and changes nothing, also beside a daemon; "
+        "while no daemon runs: reindex rebuilds everything derived from the events",
     )
+    parser.add_argument("--json", action="store_true", help="what fsck found as one JSON object")
     parser.add_argument("--version", action="version", version=f"kaged {__version__}")
     return parser
 

@@ -3,9 +3,9 @@
 import asyncio
 import contextlib
 import os
-import platform
 import resource
 import shutil
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -98,7 +98,7 @@ class Standing:
             shim_protocol=PROTOCOL,
             scopes=self.scopes,
             agent_path=self._agent_path,
-            python_version=platform.python_version(),
+            python_version=".".join(map(str, sys.version_info[:3])),
             open_files_limit=_open_files_limit(),
         )
         if core is not None:

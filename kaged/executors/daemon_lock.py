@@ -16,11 +16,14 @@ from kaged.domain.errors import AlreadyExists, Unavailable
 
 
 class DaemonLock:
-    """Held from construction to `close` or the end of the process. Raises AlreadyExists: another daemon has it."""
+    """Held from construction to `close` or the end of the process. Raises AlreadyExists: another daemon has it.
+
+    `note`: written behind the pid by verbs that hold it only for a while.
+    """
 
     __slots__ = ("_fd", "path")
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, note: str = "") -> None:
         self.path = path
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -40,7 +43,7 @@ class DaemonLock:
                 f"cannot lock {path}: {error.strerror}", hint="the state folder needs a file system with locks"
             ) from error
         os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, b"%d\n" % os.getpid(), 0)  # for people; nobody trusts it
+        os.pwrite(self._fd, f"{os.getpid()} {note}".rstrip().encode() + b"\n", 0)  # for people; nobody trusts it
 
     def __enter__(self) -> "DaemonLock":
         return self

@@ -15,7 +15,7 @@ from kaged.domain.plain import from_json
 from kaged.domain.world import World
 from kaged.store.derived.operations import operation_row
 from kaged.store.derived.views import Row, rows
-from kaged.store.rows.keys import AGENT_STATE, SEGMENT, state_prefix
+from kaged.store.rows.keys import AGENT_STATE, SEGMENT, state_prefix, state_row
 from kaged.store.rows.keyvalue import KeyValue
 from kaged.store.wire.codec import decode
 from kaged.store.wire.entry import Entry
@@ -36,7 +36,7 @@ class StateRebuilder:
         fact = decode(event)
         if fact is not None:
             agent = event.meta.agent
-            self._bring_back(agent, fact)
+            self._bring_back(agent, fact, entry.seq)
             changes = self._world.apply(agent, fact, entry.recorded_us, entry.actor)
             yield from rows(self._world, changes, fact, entry.seq)
             self._let_go(agent, fact)
@@ -47,13 +47,14 @@ class StateRebuilder:
         """Never called: `reindex` is begun again instead, because a world is not a row."""
         raise NotImplementedError("begin again")
 
-    def _bring_back(self, agent: str, fact: object) -> None:
+    def _bring_back(self, agent: str, fact: object, seq: int) -> None:
         if not agent or isinstance(fact, facts.Spawned) or self._world.agent(agent) is not None:
             return
         state = self._recent.get(agent)
         if state is None:
-            prefix = state_prefix(AGENT_STATE, agent)
-            found = self._store.scan("states", prefix, prefix=prefix, limit=1)
+            # As of this event: `check_states` folds beside rows that are further on.
+            prefix, before = state_prefix(AGENT_STATE, agent), state_row(AGENT_STATE, agent, seq - 1)
+            found = self._store.scan("states", before, prefix=prefix, limit=1)
             if not found:
                 return
             state = from_json(AgentState, found[0][1])

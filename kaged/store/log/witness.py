@@ -25,10 +25,17 @@ class Witness:
         self._path = store_folder / FILE_NAME
         self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
+    @staticmethod
+    def peek(store_folder: Path) -> int:
+        """The last seq noted, 0 without a note. Makes no file."""
+        try:
+            return _seq((store_folder / FILE_NAME).read_bytes())
+        except OSError:
+            return 0
+
     def seq(self) -> int:
         """The last seq noted, 0 without a note."""
-        noted = os.pread(self._file, 17, 0)
-        return int.from_bytes(noted[:8], "big") if len(noted) == 16 and noted[8:] == _check(noted[:8]) else 0
+        return _seq(os.pread(self._file, 17, 0))
 
     def note(self, seq: int) -> None:
         """Everything up to here is on disk. Some 2 us."""
@@ -53,6 +60,10 @@ class Witness:
     def close(self) -> None:
         """Let go of the file."""
         os.close(self._file)
+
+
+def _seq(noted: bytes) -> int:
+    return int.from_bytes(noted[:8], "big") if len(noted) == 16 and noted[8:] == _check(noted[:8]) else 0
 
 
 def _check(number: bytes) -> bytes:

@@ -1,0 +1,1 @@
+"""Verbs of kaged that open the store themselves: `fsck` (reads only, also beside a daemon) and `reindex`."""

@@ -1,0 +1,73 @@
+"""How a verb gets at the store: lock first, as the daemon does, or beside the daemon that has the lock."""
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from kaged.config import Config
+from kaged.domain.errors import AlreadyExists, NotFound
+from kaged.executors.daemon_lock import DaemonLock
+from kaged.store.log.opening import FORMAT
+from kaged.store.rows.keyvalue import StoreCorrupt, StoreTooNew
+from kaged.store.rows.rocks import RocksStore
+
+_TRIES: Final = 3  # a daemon that just wrote a new manifest is met in the middle: the next moment is as good
+
+
+class NoStore(NotFound):
+    """The folder has no store."""
+
+    reason = "NO_STORE"
+
+
+def check_folder(config: Config) -> None:
+    """Return when there is a store. Raises NoStore; makes nothing."""
+    if not (config.state_dir / "db").is_dir():
+        raise NoStore(f"{config.state_dir} holds no store", hint="say which with --state-dir")
+
+
+def check_format(store: RocksStore, config: Config) -> None:
+    """Return when the store is one of ours. Raises StoreTooNew."""
+    if store.get("meta", b"format") != FORMAT:
+        raise StoreTooNew(f"{config.state_dir} holds no store of this release", hint="check --state-dir")
+
+
+@contextlib.contextmanager
+def lock_unless_served(config: Config, verb: str) -> Iterator[bool]:
+    """Hold the lock; yields whether a daemon has it instead. Raises AlreadyExists when another such verb has it."""
+    try:
+        lock = DaemonLock(config.lock_file, note=verb)
+    except AlreadyExists as error:
+        if " " in error.facts["pid"]:  # fsck or reindex: neither is there for long
+            raise
+        yield True
+        return
+    with lock:
+        yield False
+
+
+@contextlib.contextmanager
+def reading(config: Config, *, served: bool) -> Iterator[RocksStore]:
+    """The store, to be read only. `served`: as it is at this moment, beside the daemon that writes it."""
+    path = config.state_dir / "db"
+    with contextlib.ExitStack() as leaving:
+        if served:
+            scratch = Path(leaving.enter_context(tempfile.TemporaryDirectory(prefix="kage-fsck-")))
+            store = _beside(path, scratch)
+        else:
+            store = RocksStore(path, read_only=True)
+        leaving.callback(store.close)
+        check_format(store, config)
+        yield store
+
+
+def _beside(path: Path, scratch: Path) -> RocksStore:
+    for attempt in range(_TRIES):
+        try:
+            return RocksStore(path, beside=scratch / str(attempt))
+        except StoreCorrupt:
+            if attempt == _TRIES - 1:
+                raise
+    raise AssertionError
