@@ -105,6 +105,16 @@ def removed(place: agents.RemovedWorkspace) -> str:
     return "\n".join(f"  {line}" for line in lines)
 
 
+def work_waits(agent: agents.Agent) -> str:
+    """Where the work of an agent that has ended is, in a line; empty: in the folder itself."""
+    place, name = agent.workspace, safe(agent.name)
+    if place.phase != "made" or place.kind == "here":
+        return ""
+    where = f"on branch {safe(place.branch)}" if place.branch else f"in {safe(place.path)}"
+    further = f"kagectl agent diff {name}" + (f" · kagectl agent merge {name}" if place.branch else "")
+    return f"kagectl: the work of {name} is {where}: {further}"
+
+
 def overlap(item: pb.Overlap) -> str:
     """Two agents and the files that both have changed."""
     return f"{safe(' and '.join(item.names))}: {_some(item.paths)}"

@@ -4,6 +4,7 @@
 # (generated stubs are untyped; a spec's fields come as a table)
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -160,11 +161,31 @@ def test_secrets_in_what_setup_prints_are_masked(kaged: Kaged, repo: Path) -> No
     assert made.body.note == "key is *********"
 
 
-def test_a_wish_that_cannot_be_met_ends_the_agent_with_the_reason(kaged: Kaged, tmp_path: Path) -> None:
+def test_a_wish_that_cannot_be_met_is_refused_at_the_door(kaged: Kaged, repo: Path, tmp_path: Path) -> None:
     (tmp_path / "plain").mkdir()
-    state = kaged.wait(spawn(kaged, tmp_path / "plain", "true"))
-    assert (state.state, state.outcome.reason) == (FAILED, "exec_failed")
-    assert "not in a git repository" in state.outcome.detail
+    for folder, more, words in (
+        (tmp_path / "plain", {}, "not in a git repository"),
+        (repo, {"base": "nothing"}, "no branch, tag or commit"),
+        (repo, {"kind": COPY, "branch": "x"}, "is of a worktree"),
+        (repo, {"setup": "a\0b"}, "without a NUL"),
+    ):
+        with pytest.raises(grpc.RpcError) as caught:
+            spawn(kaged, folder, "true", **more)
+        assert words in reason(caught)
+    assert list(kaged.read('type = "agent.spawned"')) == []
+
+
+def test_what_cannot_be_met_any_more_when_its_turn_comes_ends_the_agent_with_the_reason(
+    kaged: Kaged, repo: Path
+) -> None:
+    agent = spawn(kaged, repo, "test -e a.txt && exit 3", restart=spec_pb2.RestartPolicy(
+        type=spec_pb2.RESTART_TYPE_TRANSIENT, backoff_initial_s=0.3, backoff_max_s=0.3, intensity=2))  # fmt: skip
+    kaged.wait_state(agent, agent_service_pb2.AGENT_STATE_WAITING)
+    shutil.rmtree(kaged.state / "workspaces" / agent)
+    shutil.move(repo, repo.with_name("elsewhere"))
+    state = kaged.wait(agent)
+    assert state.outcome.reason == "restarts_exhausted"
+    assert "workspace:" in state.outcome.detail
 
 
 def test_stopping_an_agent_ends_its_setup(kaged: Kaged, repo: Path, tmp_path: Path) -> None:
