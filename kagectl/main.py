@@ -25,6 +25,7 @@ _SECTIONS = {
         "event": Entry(f"{_COMMANDS}.event.group:event", "The journal: everything that ever happened."),
         "tree": Entry(f"{_COMMANDS}.tree.group:tree", "Supervision trees."),
         "daemon": Entry(f"{_COMMANDS}.daemon.group:daemon", "kaged itself."),
+        "config": Entry(f"{_COMMANDS}.config:config", "Policies: what agents may do of themselves."),
     },
     "This program": {
         "doctor": Entry(f"{_COMMANDS}.doctor:doctor", "Check the installation; a fix for each problem."),

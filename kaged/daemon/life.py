@@ -33,11 +33,13 @@ from kaged.executors.local import install_shim
 from kaged.executors.provider import LocalRuns, ProcSampler, RunWatch
 from kaged.executors.scope import Scopes, find_manager
 from kaged.executors.stop_note import StopNote
+from kaged.policies.files import PolicyFiles
 from kaged.rpc.identity import AgentGate, Identity, OwnerGate, run_token, secret_file
 from kaged.rpc.server import Doors
 from kaged.runtime.core import Core
 from kaged.runtime.engine import Caller
 from kaged.runtime.retention import keep_retention
+from kaged.runtime.runs.held import Fence
 from kaged.runtime.runs.run_host import Settings
 from kaged.runtime.system import System
 from kaged.service import ServiceManager, keep_extending, keep_watch
@@ -194,6 +196,8 @@ class Daemon:
             base_env=base_environment(self._environ),
             spool_bytes=config.spool_bytes,
             max_spool_bytes=config.max_spool_bytes,
+            fence=Fence(guarded=(str(config.state_dir),), home=self._environ.get("HOME", "")),
+            grounds=PolicyFiles(self._environ),
         )
         return Core(
             journal,

@@ -1,11 +1,11 @@
 """From what a machine's, a namespace's and a repository's files say, and what an agent's spec says, to its `Policy`.
 
 The spec is the last word: it is what the person said for this very agent. Not here: the files (`policy_file.py` reads
-their text, `kaged/policies.py` finds them).
+their text, `kaged/policies` finds them).
 """
 
 from dataclasses import replace
-from typing import Protocol
+from typing import Final, Protocol
 
 from kaged.domain.frozen import frozen
 from kaged.domain.place_spec import Guard
@@ -14,10 +14,14 @@ from kaged.guardrails.context import PeopleRule, Policy
 
 @frozen
 class Ground:
-    """What holds in a folder: the policy of its files, and the folder that counts as the workspace there."""
+    """What holds in a folder: the policy of its files, and the folder that counts as the workspace there.
+
+    `approve_from`: the place that names the level; empty: nobody does.
+    """
 
     policy: Policy = Policy()
     workspace: str = ""
+    approve_from: str = ""
 
 
 class Grounds(Protocol):
@@ -53,3 +57,6 @@ def with_guard(policy: Policy, guard: Guard, agent: str) -> Policy:
         hosts_other="deny" if guard.hosts else policy.hosts_other,
         answer_within_s=guard.answer_within_s or policy.answer_within_s,
     )
+
+
+NO_FILES: Final[Grounds] = NoFiles()

@@ -16,6 +16,8 @@ from kaged.domain.frozen import frozen
 from kaged.domain.machines import agent as machine
 from kaged.domain.machines.agent import AgentState, AgentSupervised
 from kaged.domain.spec import AgentSpec, violations
+from kaged.guardrails import admission
+from kaged.guardrails.policy import NO_FILES, Grounds
 from kaged.ports import Adapter, Messenger
 from kaged.runtime.engine import INTERNAL, Caller, Engine, Receipt
 from kaged.runtime.refusals import (
@@ -55,6 +57,8 @@ class Agents:
         reader: Reader,
         adapters: Mapping[str, Adapter],
         enforceable: frozenset[str],
+        *,
+        grounds: Grounds = NO_FILES,
     ) -> None:
         self.draining = False
         self._engine = engine
@@ -62,6 +66,7 @@ class Agents:
         self._reader = reader
         self._adapters = adapters
         self._enforceable = enforceable
+        self._grounds = grounds
 
     # --- finding -----------------------------------------------------------------------------------------------
 
@@ -121,6 +126,8 @@ class Agents:
             spec = replace(spec, loop=replace(spec.loop, run_is_turn="turns" not in adapter.measures))
         measures = {name: each.measures for name, each in self._adapters.items()}
         wrong = list(violations(spec, measures, self._enforceable))
+        if not wrong:  # also a policy file that is wrong refuses the agent: it would be held to less than was meant
+            wrong += admission.violations(spec, self._grounds.ground(spec.namespace, spec.working_directory))
         for name, value in secrets.items():
             if "\0" in value:
                 wrong.append(("spec.secret_environment", f"the value of {name!r} holds a NUL"))

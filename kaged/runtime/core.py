@@ -81,7 +81,9 @@ class Core:
         self.views = Views(journal.store, self.reader)
         self.world = World()
         self.engine = Engine(journal, self.world, system)
-        self.agents = Agents(self.engine, self.views, self.reader, adapters, executor.enforces)
+        self.agents = Agents(
+            self.engine, self.views, self.reader, adapters, executor.enforces, grounds=settings.grounds
+        )
         self.approvals = Approvals(self.engine, self.views, adapters, self.agents.load)
         self.timers = Timers(journal.now_us, self._due)
         self._tree_work = TreeWork(self.engine, self.agents, self.views, self.timers)

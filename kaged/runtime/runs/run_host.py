@@ -20,7 +20,7 @@ from kaged.domain.machines import agent as machine
 from kaged.domain.machines.agent import AgentState, Run
 from kaged.domain.masking import PATTERNS, Masker
 from kaged.domain.run_records import RunSpec, TerminalSize
-from kaged.guardrails.policy import Grounds, NoFiles
+from kaged.guardrails.policy import NO_FILES, Grounds
 from kaged.ports import Adapter, Executor, Launched, RunFolder
 from kaged.runtime.agents import Agents, inputs_after, inputs_of, next_run
 from kaged.runtime.engine import Engine
@@ -58,7 +58,7 @@ class Settings:
     spool_bytes: int
     max_spool_bytes: int
     fence: Fence = Fence()
-    grounds: Grounds = NoFiles()
+    grounds: Grounds = NO_FILES
 
 
 class RunHost:

@@ -1,0 +1,1 @@
+"""Policy files on this machine: found, read, reported. What they mean is in `kaged/guardrails`."""
