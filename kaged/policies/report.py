@@ -15,6 +15,7 @@ from kaged.guardrails.context import PeopleRule
 from kaged.guardrails.layers import Effective
 from kaged.guardrails.policy_file import PolicyWrong, Value
 from kaged.policies.files import PolicyFiles
+from kaged.policies.reading import merged
 
 EXIT_WRONG = 2
 
@@ -28,7 +29,7 @@ def main(arguments: Sequence[str]) -> int:
     given = parser.parse_args(arguments)
     files = PolicyFiles(dict(os.environ))
     root = files.repository(given.folder)
-    places = [str(files.user_file()), *([os.path.join(root, ".kage", "config.toml")] if root else [])]
+    places = [str(files.user_file()), *([str(files.repository_file(root))] if root else [])]
     told: dict[str, object] = {
         "files": [{"path": place, "exists": os.path.exists(place)} for place in places],
         "folder": os.path.abspath(given.folder),
@@ -36,7 +37,7 @@ def main(arguments: Sequence[str]) -> int:
         "namespace": given.namespace,
     }
     try:
-        merged = files.merged(given.namespace, given.folder)
+        found = merged(files, given.namespace, given.folder)
     except Invalid as error:
         wrong = {"message": str(error), "hint": error.hint}
         if isinstance(error, PolicyWrong):
@@ -44,7 +45,7 @@ def main(arguments: Sequence[str]) -> int:
         told["wrong"] = wrong
         _say(told)
         return EXIT_WRONG
-    told["keys"] = [_plain(effective) for effective in merged.keys.values()]
+    told["keys"] = [_plain(effective) for effective in found.keys.values()]
     _say(told)
     return 0
 
