@@ -18,6 +18,7 @@ from kagectl.connect import dial
 from kagectl.errors import AGENT_FAILED, INTERRUPTED, Complaint, Ended
 from kagectl.render.agents import agent_page, ending
 from kagectl.render.paint import safe
+from kagectl.render.workspaces import removed, work_waits
 from kagectl.session import Session
 from kagectl.specs import SpecOptions
 from kagectl.verb import Verb
@@ -112,9 +113,13 @@ def run(
             _interrupted(client, agent, stop=stop_on_interrupt)
             raise Ended(INTERRUPTED) from None
         if remove:
-            client.call(REMOVE_AGENT, pb.RemoveAgentRequest(agent=ended.id))
+            gone = client.call(REMOVE_AGENT, pb.RemoveAgentRequest(agent=ended.id)).workspace
+            if told := removed(gone):
+                show.note(told)
     if session.machine:
         show.one(session, ended, str)
+    elif not remove and (told := work_waits(ended)):
+        show.note(told)
     code = exit_code(ended)
     if code:
         if ended.outcome.reason != "exit":

@@ -88,7 +88,6 @@ class AgentService(AgentLoops):
             checked = self._core.agents.check(named, secrets)
             state = AgentState(id="", number=1, spec=checked)
             return pb.SpawnAgentResponse(agent=convert.agent(state, self._core.reader.head))
-        caller = call.caller(convert.request_id_in(request.request_id), request)
         return pb.SpawnAgentResponse(agent=self._agent(await self._core.agents.spawn(spec, secrets, caller)))
 
     async def StopAgent(self, request: pb.StopAgentRequest, call: Call) -> pb.StopAgentResponse:
