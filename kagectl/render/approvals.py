@@ -57,6 +57,7 @@ def approval_page(approval: pb.Approval, *, now_s: float, paint: Paint = PLAIN) 
             ("title", safe(approval.title)),
             ("tool", safe(approval.tool)),
             ("why", safe(approval.why)),
+            ("rule", safe(approval.rule)),
             ("asked", f"{words.ago(approval.create_time, now_s)} ago" if approval.create_time.seconds else ""),
             ("expires in", _left(approval, now_s).replace("-", "")),
             ("answered", f"{words.ago(approval.answer_time, now_s)} ago" if approval.answer_time.seconds else ""),

@@ -272,6 +272,7 @@ def approval(state: ApprovalState) -> approvals_pb.Approval:
         create_time=timestamp(state.asked_us),
         note=state.note,
         answered_by=state.answered_by,
+        rule=state.rule,
     )
     if state.deadline_us:
         message.expire_time.CopyFrom(timestamp(state.deadline_us))
