@@ -33,7 +33,8 @@ class PolicyFiles:
         # TOML and its checks: 3 % of a start, and most people have no such file.
         from kaged.policies.reading import DEFAULT, merged  # noqa: PLC0415
 
-        found = merged(self, namespace, folder)
+        repository = self.repository_file(root) if root else None
+        found = merged(self.user_file(), repository, self.environ, namespace)
         approve = found.origin("guard.approve")
         return Ground(policy=found.policy, workspace=root or folder, approve_from="" if approve == DEFAULT else approve)
 

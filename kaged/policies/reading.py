@@ -1,24 +1,23 @@
 """Reading policy files: bytes to layers, layers to what holds. Loaded when there is something to read."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from kaged.guardrails import layers
 from kaged.guardrails.layers import Merged, merge
 from kaged.guardrails.policy_file import Layer, PolicyWrong, from_environment, read
-from kaged.policies.files import PolicyFiles
 
 MAX_FILE_BYTES: Final = 1 << 20
 DEFAULT: Final = layers.DEFAULT
 
 
-def merged(files: PolicyFiles, namespace: str, folder: str) -> Merged:
-    """All that holds in a folder, with its origins. Raises PolicyWrong."""
-    root = files.repository(folder)
-    found = [_layer(files.user_file(), namespaces=True)]
-    if root:
-        found.append(_layer(files.repository_file(root), tightens=True))
-    return merge((*found, from_environment(files.environ)), namespace)
+def merged(user: Path, repository: Path | None, environ: Mapping[str, str], namespace: str) -> Merged:
+    """All that the user's file, a repository's and the environment say, with its origins. Raises PolicyWrong."""
+    found = [_layer(user, namespaces=True)]
+    if repository is not None:
+        found.append(_layer(repository, tightens=True))
+    return merge((*found, from_environment(environ)), namespace)
 
 
 def _layer(path: Path, *, namespaces: bool = False, tightens: bool = False) -> Layer:

@@ -37,7 +37,8 @@ def main(arguments: Sequence[str]) -> int:
         "namespace": given.namespace,
     }
     try:
-        found = merged(files, given.namespace, given.folder)
+        repository = files.repository_file(root) if root else None
+        found = merged(files.user_file(), repository, files.environ, given.namespace)
     except Invalid as error:
         wrong = {"message": str(error), "hint": error.hint}
         if isinstance(error, PolicyWrong):
