@@ -6,7 +6,7 @@ The loop itself is `machines/goal`. Not here: running the checks (an executor's 
 
 import re
 from collections.abc import Iterator
-from typing import Final, Literal, TypeAlias
+from typing import ClassVar, Final, Literal, TypeAlias
 
 from kaged.domain.frozen import frozen
 
@@ -20,6 +20,7 @@ LimitWord = Literal["", "iterations", "tokens", "cost", "time"]
 class CommandHolds:
     """A line for /bin/sh, run in the agent's folder; exit code 0 holds."""
 
+    stored_as: ClassVar[str] = "command"
     command: str
 
 
@@ -27,6 +28,7 @@ class CommandHolds:
 class FileExists:
     """A path relative to the agent's folder."""
 
+    stored_as: ClassVar[str] = "file_exists"
     path: str
 
 
@@ -34,6 +36,7 @@ class FileExists:
 class FileContains:
     """A file and a regular expression that must be found in it."""
 
+    stored_as: ClassVar[str] = "file_contains"
     path: str
     pattern: str
 
@@ -42,6 +45,7 @@ class FileContains:
 class OutputMatches:
     """A regular expression that must be found in what the agent said in its last turn."""
 
+    stored_as: ClassVar[str] = "output_matches"
     pattern: str
 
 
@@ -49,10 +53,14 @@ class OutputMatches:
 class TestsPass:
     """The project's own tests, found by its files."""
 
+    stored_as: ClassVar[str] = "tests"
+
 
 @frozen
 class AgentSaysDone:
     """A line of the agent's last message reads `GOAL REACHED`."""
+
+    stored_as: ClassVar[str] = "agent_says_done"
 
 
 Criterion: TypeAlias = CommandHolds | FileExists | FileContains | OutputMatches | TestsPass | AgentSaysDone

@@ -3,6 +3,9 @@
 Understands what the domain uses: nested dataclasses, tuples of one type, mappings from text, `| None`, `Literal`,
 text, numbers, flags and bytes (base64). Fields at their default are left out, so that states stay small and a new
 field with a default reads old rows. Unknown keys are ignored: an older release can read what a newer one wrote.
+
+A field may be one of several dataclasses: each of them says under which word it is kept (`stored_as`, never changed),
+and the word is kept with it.
 """
 
 import base64
@@ -11,10 +14,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from types import NoneType, UnionType
-from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import Any, Final, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
 Reader = Callable[[Any], Any]  # values come from JSON: nothing better is known of them
+_WORD: Final = "is"  # key of the word that says which of several dataclasses this one is
 
 
 def to_json(value: object) -> bytes:
@@ -42,7 +46,8 @@ def to_plain(value: object) -> object:
     if isinstance(value, Mapping):
         return {key: to_plain(item) for key, item in value.items()}
     if is_dataclass(value) and not isinstance(value, type):
-        plain = {}
+        word = getattr(value, "stored_as", None)
+        plain: dict[str, object] = {} if word is None else {_WORD: word}
         for name, default in _defaults(type(value)):
             item = getattr(value, name)
             if default is MISSING or item != default:
@@ -63,7 +68,7 @@ def _reader(kind: Any) -> Reader:
         return _same
     if origin in (Union, UnionType):
         some = [item for item in get_args(kind) if item is not NoneType]
-        inner = _reader(some[0])
+        inner = _reader(some[0]) if len(some) == 1 else _reader_of_one(some)
         return lambda value: None if value is None else inner(value)
     if origin is tuple:
         item = _reader(get_args(kind)[0])
@@ -77,6 +82,12 @@ def _reader(kind: Any) -> Reader:
     if isinstance(kind, type) and is_dataclass(kind):
         return _dataclass_reader(kind)
     return _same
+
+
+def _reader_of_one(kinds: list[Any]) -> Reader:
+    """Of several dataclasses. One that has no word is an error of ours: AttributeError, when it is first read."""
+    readers = {kind.stored_as: _reader(kind) for kind in kinds}
+    return lambda value: readers[value[_WORD]](value)
 
 
 def _dataclass_reader(kind: type) -> Reader:
