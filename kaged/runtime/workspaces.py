@@ -9,7 +9,9 @@ their own, so that slow ones hold up nobody else. Not here: git (`kaged/workspac
 """
 
 import asyncio
+import contextlib
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -25,6 +27,7 @@ from kaged.domain.events.workspace import (
     WorkspaceFailed,
     WorkspaceMade,
     WorkspaceMerged,
+    WorkspaceOverlapped,
     WorkspaceRemoved,
     WorkspaceSnapshotted,
 )
@@ -57,6 +60,8 @@ from kaged.store.wire.record import payload
 _MADE_AT_ONCE: Final = 8
 _NOTE_CHARS: Final = 4000
 _UNKEPT_NAMED: Final = 50
+_LOOK_S: Final = 30.0  # for overlaps, of agents whose turns nobody hears of
+_REST_S: Final = 2.0  # at most so often: each look is some git for each agent
 log = logging.getLogger("kaged.workspaces")
 
 
@@ -113,6 +118,7 @@ class AgentWorkspaces:
         self._base_env = base_env
         self._locks: dict[str, asyncio.Lock] = {}
         self._leaving: dict[str, asyncio.Task[Gone]] = {}
+        self._turned = asyncio.Event()
         self._makers = ThreadPoolExecutor(_MADE_AT_ONCE, thread_name_prefix="workspace")
 
     @asynccontextmanager
@@ -241,6 +247,34 @@ class AgentWorkspaces:
                 )
         return found
 
+    async def watch_overlaps(self) -> None:
+        """Record it when two live agents begin to change the same files: after a turn of one, and now and then."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._turned.wait(), _LOOK_S)
+            self._turned.clear()
+            try:
+                await self._tell_overlaps()
+            except KageError as error:  # a full disk: told when there is room
+                log.warning("overlaps_not_told error=%s", error)
+            await asyncio.sleep(_REST_S)
+
+    async def _tell_overlaps(self) -> None:
+        shared = Counter(
+            kept.state.workspace.plan.git_dir
+            for kept in self._engine.world.agents.values()
+            if kept.state.workspace is not None and kept.state.workspace.phase == "made"
+        )
+        if not any(count > 1 for git_dir, count in shared.items() if git_dir):
+            return
+        for found in await self.overlaps():
+            for agent, other in (found.agents, found.agents[::-1]):
+                state = self._engine.world.agent(agent)
+                if state is None or state.workspace is None or other in state.workspace.overlaps:
+                    continue
+                paths = ", ".join(found.paths[:_UNKEPT_NAMED]).encode("utf-8", "replace").decode()
+                await self._record(agent, (WorkspaceOverlapped(other=other, files=len(found.paths), note=paths),))
+
     async def snapshot(self, reference: str, caller: Caller, why: str) -> tuple[AgentState, WorkspaceSnapshotted]:
         """Keep all files of an agent's place as they are now. The fact of it."""
         repeated = self._earlier(caller)
@@ -333,7 +367,9 @@ class AgentWorkspaces:
         return Gone(path=place.plan.path, repository=place.repository, snapshot=place.snapshot)
 
     def happened(self, draft: Draft, seq: int) -> None:
-        """An agent was removed, by whomever: its place goes too."""
+        """An agent was removed, by whomever: its place goes too. A turn is over: look what it changed."""
+        if isinstance(draft.event, facts.SignalHeard) and draft.event.type == "signal.turn.ended":
+            self._turned.set()
         if isinstance(draft.event, facts.Removed):
             self._take_away(draft.agent)
 

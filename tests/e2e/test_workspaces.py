@@ -258,9 +258,12 @@ def test_kill_9_between_a_removal_and_its_end_finishes_it(kaged: Kaged, repo: Pa
     assert git(repo, "show", f"refs/kage/snapshots/{agent}/1:a.txt") == "work"
 
 
+# `told`: nobody hears of turns of a plain command, so it takes up to half a minute
+@pytest.mark.timeout(120)
 def test_two_live_agents_that_touched_the_same_file_are_told_apart_and_of_each_other(kaged: Kaged, repo: Path) -> None:
     one = spawn(kaged, repo, "echo one > a.txt; exec sleep 1000", name="one")
-    two = spawn(kaged, repo, "echo two > a.txt; echo two > b.txt; exec sleep 1000", name="two")
+    turn = 'echo two > a.txt; echo two > b.txt; read go; echo \'{"type":"turn.ended","outcome":"ok"}\'; exec sleep 1000'
+    two = spawn(kaged, repo, turn, name="two", adapter="jsonl")
     request = workspace_service_pb2.ListOverlapsRequest()
 
     def overlaps() -> list[workspace_service_pb2.Overlap]:
@@ -269,6 +272,12 @@ def test_two_live_agents_that_touched_the_same_file_are_told_apart_and_of_each_o
     found = eventually(overlaps)
     assert [(set(item.agents), list(item.paths)) for item in found] == [({one, two}, ["a.txt"])]
     assert [list(item.paths) for item in diff(kaged, one).overlaps] == [["a.txt"]]
+    kaged.send(two, b"go\n")
+    for agent, other in ((one, two), (two, one)):
+        told = eventually(
+            lambda agent=agent: list(kaged.read(f'agent = "{agent}" AND type = "workspace.overlapped"')), deadline_s=60
+        )
+        assert [(event.meta.fact.workspace_overlapped.other, event.body.note) for event in told] == [(other, "a.txt")]
     with pytest.raises(grpc.RpcError) as caught:
         merge(kaged, one)
     assert "at work" in reason(caught)
