@@ -146,7 +146,8 @@ class Daemon:
             goals = group.create_task(core.goals.serve(), name="goals")
             ticking = group.create_task(self._tick(space), name="tick")
             keeping = group.create_task(keep_retention(core, lambda: self._config.keep_output_s), name="retention")
-            await asyncio.sleep(0)  # both have begun
+            overlaps = group.create_task(core.workspaces.watch_overlaps(), name="overlaps")
+            await asyncio.sleep(0)  # all have begun
             space.look(config.min_free_bytes)
             standing.detail = "looking at every run"
             recovered = await core.recover()
@@ -166,6 +167,7 @@ class Daemon:
                 core, doors, store_works=store_works, stop_agents=stop_agents, timeout_s=timeout_s, reason=reason
             )
             goals.cancel()
+            overlaps.cancel()
             children.cancel()
             ticking.cancel()
             keeping.cancel()

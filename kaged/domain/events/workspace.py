@@ -86,6 +86,23 @@ class WorkspaceRemoved:
     note: str  # text
 
 
+@frozen
+class WorkspaceOverlapped:
+    """It and another live agent's have changed the same files: told once for each other agent. `note`: the files."""
+
+    type_name: ClassVar[str] = "workspace.overlapped"
+
+    other: str
+    files: int
+    note: str  # text
+
+
 WorkspaceEvent: TypeAlias = (
-    WorkspaceWanted | WorkspaceMade | WorkspaceFailed | WorkspaceSnapshotted | WorkspaceMerged | WorkspaceRemoved
+    WorkspaceWanted
+    | WorkspaceMade
+    | WorkspaceFailed
+    | WorkspaceSnapshotted
+    | WorkspaceMerged
+    | WorkspaceRemoved
+    | WorkspaceOverlapped
 )

@@ -12,6 +12,7 @@ from kaged.domain.events.workspace import (
     WorkspaceFailed,
     WorkspaceMade,
     WorkspaceMerged,
+    WorkspaceOverlapped,
     WorkspaceRemoved,
     WorkspaceSnapshotted,
     WorkspaceWanted,
@@ -32,6 +33,7 @@ class WorkspaceState:
     snapshots: int = 0
     repository: str = ""
     merged_into: str = ""
+    overlaps: tuple[str, ...] = ()  # agents that were told of
 
     @property
     def there(self) -> bool:
@@ -55,6 +57,8 @@ def apply(state: WorkspaceState | None, event: WorkspaceEvent) -> WorkspaceState
             return replace(state, snapshot=event.ref, snapshots=event.number, repository=event.repository)
         case WorkspaceMerged():
             return replace(state, merged_into=event.into)
+        case WorkspaceOverlapped():
+            return replace(state, overlaps=(*state.overlaps, event.other))
         case WorkspaceRemoved():
             return replace(state, phase="removed")
         case _:

@@ -254,6 +254,7 @@ _FLATS: Final = (
     _Flat(workspace_facts.WorkspaceSnapshotted, "workspace_snapshotted", _note),
     _Flat(workspace_facts.WorkspaceMerged, "workspace_merged"),
     _Flat(workspace_facts.WorkspaceRemoved, "workspace_removed", _note),
+    _Flat(workspace_facts.WorkspaceOverlapped, "workspace_overlapped", _note),
     _Flat(facts.DaemonStarted, "daemon_started"),
     _Flat(facts.DaemonStopped, "daemon_stopped"),
     _Flat(facts.Redacted, "event_redacted"),

@@ -32,6 +32,7 @@ from kaged.domain.events.workspace import (
     WorkspaceFailed,
     WorkspaceMade,
     WorkspaceMerged,
+    WorkspaceOverlapped,
     WorkspaceRemoved,
     WorkspaceSnapshotted,
     WorkspaceWanted,
@@ -149,6 +150,7 @@ def apply(state: AgentState, event: AgentEvent, at_us: int) -> AgentState:
             | WorkspaceFailed()
             | WorkspaceSnapshotted()
             | WorkspaceMerged()
+            | WorkspaceOverlapped()
             | WorkspaceRemoved()
         ):
             return replace(state, workspace=workspaces.apply(state.workspace, event), updated_us=at_us)
