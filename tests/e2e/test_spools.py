@@ -3,6 +3,8 @@
 # mypy: disable-error-code="no-untyped-call,no-any-return"
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -219,3 +221,51 @@ def ring(kaged: Kaged, agent: str) -> None:
     bell = os.open(kaged.state / "runs" / f"{agent}.1" / "bell", os.O_WRONLY | os.O_NONBLOCK)
     os.write(bell, b"!")
     os.close(bell)
+
+
+def test_a_spool_that_its_agent_cut_does_not_bring_back_the_other_one_after_a_kill(kaged: Kaged) -> None:
+    agent = kaged.spawn(
+        *("sh", "-c", "echo one >&2; echo two; read go; : > /dev/stdout; read go; echo three"),
+        capture=spec_pb2.CAPTURE_MODE_FILE,
+        **PIPE,
+    )
+    eventually(lambda: kaged.output(agent) == b"two\n" and kaged.output(agent, 2) == b"one\n", "its words")
+    kaged.send(agent, b"\n")
+    eventually(lambda: facts(kaged, agent, "output.truncated"), "the cut to be noticed")
+    kaged.restart()
+    kaged.send(agent, b"\n", eof=True)
+    kaged.wait(agent)
+    assert (kaged.output(agent), kaged.output(agent, 2)) == (b"two\nthree\n", b"one\n")
+
+
+def test_a_small_limit_does_not_stall_an_agent_whose_daemon_keeps_up(kaged: Kaged) -> None:
+    limits = spec_pb2.Limits(spool_bytes=64 << 10)
+    agent = kaged.spawn(*python(LINES), limits=limits, **PIPE)
+    kaged.send(agent, b"100000\n", eof=True)
+    assert kaged.wait(agent).run.stdout_bytes == 6_400_000
+    assert kaged.output(agent) == lines(0, 6_400_000)
+
+
+def test_kagectl_logs_says_where_output_was_given_up(kaged: Kaged) -> None:
+    limits = spec_pb2.Limits(spool_bytes=64 << 10, on_full=spec_pb2.FULL_POLICY_DROP_OLDEST)
+    agent = kaged.spawn(*python(LINES), limits=limits, **PIPE)
+    kaged.send(agent, b"10\n")
+    wait_recorded(kaged, agent, 640)
+    kaged.kill()
+    with (kaged.state / "runs" / f"{agent}.1" / "in.log").open("ab") as inputs:
+        inputs.write(b"60000\n")
+    ring(kaged, agent)
+    eventually(lambda: spool(kaged, agent).st_size == 60_010 * 64, "all to be written")
+    kaged.start()
+    wait_recorded(kaged, agent, 60_010 * 64)
+    (gap,), end = whole(kaged, agent)
+    shown = subprocess.run(
+        [sys.executable, "-m", "kagectl", "--socket", str(kaged.socket), "logs", agent],
+        env={**os.environ, "KAGE_STATE_DIR": str(kaged.state)},
+        capture_output=True,
+        check=True,
+        timeout=60,
+    )
+    assert shown.stdout == lines(0, gap[0]) + lines(gap[1], end)
+    assert f"before byte {gap[1]} were given up" in shown.stderr.decode()
+    kaged.end(agent)

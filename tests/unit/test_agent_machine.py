@@ -122,6 +122,8 @@ def test_a_supervised_agent_waits_for_its_tree():
         ({"kind": "lost"}, "abnormal", ("failed", "lost", -1, 0)),
         ({"signal": 15, "stopped_by": "wall_time"}, "shutdown", ("failed", "limit", -1, 15)),
         ({"code": 0, "stopped_by": "unsupervised"}, "shutdown", ("failed", "limit", 0, 0)),
+        ({"code": 0, "stopped_by": "spool_bytes"}, "shutdown", ("failed", "limit", 0, 0)),
+        ({"code": 0, "stopped_by": "a limit that only a newer shim knows"}, "shutdown", ("failed", "limit", 0, 0)),
     ],
 )
 def test_a_temporary_agent_ends_with_its_run(end, how, ended):

@@ -88,6 +88,8 @@ def test_every_limit_and_policy_arrives_in_its_unit():
         wall_time="1h",
         idle="5m",
         max_output="10MiB",
+        max_backlog="1MiB",
+        on_full="drop-oldest",
         memory="2GiB",
         cpus=1.5,
         pids=64,
@@ -103,6 +105,7 @@ def test_every_limit_and_policy_arrives_in_its_unit():
     assert (spec.restart.backoff_initial_s, spec.restart.backoff_max_s) == (0.5, 60)
     assert (spec.stop.signal, spec.stop.grace_s) == ("INT", 2)
     assert (spec.limits.wall_time_s, spec.limits.idle_s, spec.limits.output_bytes) == (3600, 300, 10 << 20)
+    assert (spec.limits.spool_bytes, spec.limits.on_full) == (1 << 20, pb.FULL_POLICY_DROP_OLDEST)
     assert (spec.limits.memory_bytes, spec.limits.cpus, spec.limits.processes) == (2 << 30, 1.5, 64)
     assert (spec.stdin, spec.capture) == (pb.STDIN_MODE_PIPE, pb.CAPTURE_MODE_FILE)
     assert spec.merge_stderr

@@ -54,6 +54,8 @@ def test_a_wrong_variable_is_refused_without_showing_its_value(variables: dict[s
     ("changes", "field"),
     [
         ({"limits": Limits(output_bytes=2**62)}, "spec.limits.output_bytes"),
+        ({"limits": Limits(spool_bytes=1)}, "spec.limits.spool_bytes"),
+        ({"limits": Limits(spool_bytes=2**62)}, "spec.limits.spool_bytes"),
         ({"limits": Limits(wall_time_s=-1)}, "spec.limits.wall_time_s"),
         ({"limits": Limits(idle_s=float("nan"))}, "spec.limits.idle_s"),
         ({"limits": Limits(idle_s=float("inf"))}, "spec.limits.idle_s"),
