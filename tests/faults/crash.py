@@ -25,7 +25,7 @@ from kaged.api.v1 import daemon_service_pb2
 from kaged.crash_points import Point
 from tests.e2e.daemon_kit import Kaged, eventually
 from tests.faults import crash_kaged
-from tests.faults.errands import KINDS, Errands
+from tests.faults.errands import KINDS, RARE, Errands
 from tests.faults.judging import Figures, judge
 
 _PROGRAM: Final = Path(crash_kaged.__file__)
@@ -36,10 +36,10 @@ _DRAIN_S: Final = 60.0
 _TICKERS: Final = 3
 _ENORMOUS: Final = 1 << 60
 
-AREAS: Final = ("facts", "start", "output", "words", "end", "trees", "recovery", "stop")
+AREAS: Final = ("facts", "start", "output", "words", "end", "trees", "goals", "recovery", "stop")
 _AREA_OF: Final = {
     "facts": "facts", "commit": "facts", "effect": "facts", "request": "facts", "output": "output", "order": "words",
-    "input": "words", "approval": "words", "retry": "trees", "tree": "trees", "start": "recovery",
+    "input": "words", "approval": "words", "retry": "trees", "tree": "trees", "goal": "goals", "start": "recovery",
     "recovery": "recovery", "stop": "stop",
 }  # fmt: skip
 _END: Final = "run.sealed_seen"  # of the points of a run, in the order of the list: from here on they are its end
@@ -55,6 +55,12 @@ _ONCE: Final = (
     "start.", "stop.wanted", "stop.agents", "stop.recorded", "stop.noted", "recovery.folded", "recovery.swept",
     "recovery.kept", "recovery.adopted", "recovery.resumed", "recovery.recorded",
 )  # fmt: skip
+_ONLY: Final = (  # points that are only passed when somebody runs the rare errands, in their order
+    {"run.leftovers_killed"},
+    {"output.freed"},
+    {"goal.turn_over", "goal.evidence", "goal.judged"},
+    {"goal.due"},
+)
 _FULL: Final = (Point.STOP_NOTED, Point.STOP_ORDERED)
 
 
@@ -210,7 +216,8 @@ class Crashes:
 
 def kinds_for(plan: Sequence[tuple[Point, int]]) -> Sequence[str]:
     """What clients must do for these points to be passed."""
-    return (*KINDS, "victim") if any(point is Point.RUN_LEFTOVERS_KILLED for point, _ in plan) else KINDS
+    names = {point.value for point, _ in plan}
+    return (*KINDS, *(kind for kind, needed in zip(RARE, _ONLY, strict=True) if any(map(needed.__contains__, names))))
 
 
 def run(folder: Path, plan: Sequence[tuple[Point, int]]) -> tuple[Crashes, Figures]:

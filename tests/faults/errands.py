@@ -21,6 +21,7 @@ from kaged.api.v1 import (
     agent_service_pb2_grpc,
     approval_service_pb2,
     approval_service_pb2_grpc,
+    goal_pb2,
     spec_pb2,
     supervisor_service_pb2,
     supervisor_service_pb2_grpc,
@@ -34,7 +35,10 @@ from tests.faults.soak import Line
 import grpc  # isort: skip  # after daemon_kit, which sets what it must see
 
 KINDS: Final = ("talk", "stop", "ask", "retry", "tree", "quick")
+RARE: Final = ("victim", "flood", "goal", "lingering")  # for the points that only they come by
 _AGENT: Final = Path(soak_agent.__file__)
+_LOOPING: Final = Path(__file__).parents[1] / "fakes" / "looping.py"
+_GIVEN_UP_AFTER: Final = 5
 _PATIENCE_S: Final = 120.0
 
 
@@ -199,6 +203,43 @@ class Errands:
         for planned in grown:
             self._end(line, planned)
 
+    def _flood(self, line: Line) -> None:
+        """One that writes so much that the disk gets some of it back while it runs."""
+        self._end(line, self._spawn(line, "flood"))
+
+    def _goal(self, line: Line) -> None:
+        """A loop of three turns towards a goal, which a check says is reached after the third one."""
+        self._loop(line)
+
+    def _lingering(self, line: Line) -> None:
+        """The same, but the program stays when all is done, and is stopped after a while."""
+        self._loop(line, "sh", "-c", 'python=$1; shift; "$python" "$@"; sleep 600', "sh")
+
+    def _loop(self, line: Line, *before: str) -> None:
+        folder = self._kaged.folder / f"goal-{self._number()}"
+        folder.mkdir()
+        check = goal_pb2.Criterion(command="test -f done.txt")
+        spec = spec_pb2.AgentSpec(
+            name=folder.name,
+            adapter="jsonl",
+            command=[*before, sys.executable, str(_LOOPING), "step", "step", "done"],
+            working_directory=str(folder),
+            goal="make the file",
+            loop=goal_pb2.GoalLoop(success=[check]),
+        )
+        request = agents_pb.SpawnAgentRequest(spec=spec, request_id=f"spawn.{folder.name}")
+        planned = Planned(_agents(line, "SpawnAgent", request).agent.id, "goal", 0, request.request_id)
+        with self._lock:
+            self.plan.append(planned)
+        self._end(line, planned)
+        heard = folder / "heard.txt"
+        prompts = heard.read_text("utf-8").splitlines() if heard.exists() else []
+        agent = _agents(line, "GetAgent", agents_pb.GetAgentRequest(agent=planned.agent)).agent
+        if agent.run.attempt <= _GIVEN_UP_AFTER or agent.run.pid:  # else it never ran; the ledger looks why
+            assert agent.outcome.reason == "goal", agent
+            assert agent.progress.iterations == 3, "each turn is judged once"
+            assert len(prompts) == 2, "each prompt is heard once"
+
     # --- parts of them -------------------------------------------------------------------------------------------
 
     def _number(self) -> int:
@@ -217,10 +258,11 @@ class Errands:
 
     def _spawn(self, line: Line, kind: str, **spec: object) -> Planned:
         number = self._number()
+        seed = 3 * number
         request = agents_pb.SpawnAgentRequest(
-            spec=self._spec(kind, 3 * number, f"{kind}-{number}", **spec), request_id=f"spawn.{number}"
+            spec=self._spec(kind, seed, f"{kind}-{number}", **spec), request_id=f"spawn.{number}"
         )
-        planned = Planned(_agents(line, "SpawnAgent", request).agent.id, kind, 3 * number, request.request_id)
+        planned = Planned(_agents(line, "SpawnAgent", request).agent.id, kind, seed, request.request_id)
         with self._lock:
             self.plan.append(planned)
         return planned

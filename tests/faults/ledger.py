@@ -208,6 +208,8 @@ class Ledger:
         elif planned.kind == "asker":
             status = (0, 0)
             self._check_answer(run_id, run, planned)
+        elif planned.kind == "goal":
+            status = (-1, 15) if end.stopped_by == "request" else (0, 0)  # one that stays when all is done is stopped
         elif planned.kind == "victim":
             status = (-1, 0)  # its shim was killed: nobody saw how it ended, and nobody says so
         elif planned.kind == "ticker":
@@ -220,7 +222,7 @@ class Ledger:
         if (end.exit_code, end.signal) != status and not (cut and end.signal == 15):
             got = (end.exit_code, end.signal)
             self.find("lost", f"{run_id}: {planned.kind} ended with {got}, not {status}, {end.stopped_by!r}")
-        if planned.kind in ("echo", "asker"):
+        if planned.kind in ("echo", "asker", "goal"):  # judged by what was heard and said; a goal, by its errand
             return
         for channel, name in ((OUT, "out"), (ERR, "err")):
             size, digest = _truth(planned, attempt, name, run.sizes[channel], cut=cut)
@@ -242,7 +244,8 @@ class Ledger:
             return
         outcome = self._outcomes.get(planned.agent, "")
         last = real[-1].ends[0].meta.fact.run_ended if real else None
-        wanted = "cancelled" if planned.stopped else "succeeded" if last and last.exit_code == 0 else "failed"
+        good = last is not None and (last.exit_code == 0 or planned.kind == "goal")
+        wanted = "cancelled" if planned.stopped else "succeeded" if good else "failed"
         if outcome != wanted:
             self.find("lost", f"{planned.agent}: {planned.kind} {outcome}, not {wanted}")
         if planned.kind == "restart":

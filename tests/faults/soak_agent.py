@@ -14,7 +14,7 @@ from collections.abc import Iterator
 Step = tuple[str, bytes] | tuple[str, float] | tuple[str, int]
 KINDS = (
     "chatty", "silent", "binary", "quick", "crash", "grandchild", "escapee", "terminal", "restart", "ticker", "echo",
-    "asker", "missing", "victim",
+    "asker", "missing", "victim", "flood",
 )  # fmt: skip
 SIGNALS = (11, 6, 9, 15, 7)
 ENDLESS = frozenset(("ticker", "victim"))  # somebody else ends them: a stop, or the death of their shim
@@ -54,6 +54,11 @@ def steps(kind: str, seed: int, attempt: int) -> Iterator[Step]:
             for number in range(draw(1, 6, seed, "chunks")):
                 yield ("out", "err")[number % 2], noise(seed, attempt, number, size=draw(1, 300_000, seed, number))
                 yield "sleep", draw(0, 300, seed, number, "nap") / 1000
+            yield "exit", seed % 100
+        case "flood":  # so much that the disk gets some of it back while it runs
+            for number in range(10):
+                yield "out", noise(seed, attempt, number, size=250_000)
+                yield "sleep", draw(0, 100, seed, number, "nap") / 1000
             yield "exit", seed % 100
         case "quick":
             yield "out", line(seed, attempt, 0)
