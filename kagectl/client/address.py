@@ -147,9 +147,24 @@ def probe(address: Address) -> None:
 
 
 def check_door(address: Address) -> None:
-    """Return unless the token would go to another user. Raises ClientError. Sockets are kept by their folder's mode."""
+    """Return unless the token would go to another user than its file's owner. Raises ClientError.
+
+    A socket's folder keeps others out; one that everybody may write to (/tmp) does not while no daemon is there.
+    """
     if (port := address.port) is not None:
         loopback.check_listener(port, address.token_file)
+        return
+    try:
+        listener, owner = os.stat(address.socket).st_uid, os.stat(address.token_file or "").st_uid
+    except OSError:
+        return  # connecting, or reading the token, says what is wrong
+    if listener not in (owner, 0):
+        raise ClientError(
+            f"{address.socket} belongs to user {listener}, the token to user {owner}: it was not sent",
+            reason="SOCKET_FORBIDDEN",
+            code="PERMISSION_DENIED",
+            hint="who put that socket there? kagectl doctor looks at its folder",
+        )
 
 
 def read_token(address: Address) -> str:

@@ -20,12 +20,26 @@ class SocketTaken(AlreadyExists):
         )
 
 
+class NotASocket(AlreadyExists):
+    """Something else is where the socket should be: it is not ours to replace."""
+
+    reason = "SOCKET_PATH_IN_USE"
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"{path} is there, and is not a socket", hint="move it away, or choose another --socket", socket=str(path)
+        )
+
+
 def free_paths(*paths: Path) -> None:
     """Make sure that nobody lives at these sockets, and clear away what starts that were killed left beside them.
 
-    Raises SocketTaken. The state folder's lock says nothing about a daemon of another folder at the same socket.
+    Raises SocketTaken, NotASocket. The state folder's lock says nothing about a daemon of another folder at the same
+    socket.
     """
     for path in paths:
+        if os.path.lexists(path) and not path.is_socket():
+            raise NotASocket(path)
         with socket.socket(socket.AF_UNIX) as probe:
             probe.settimeout(1.0)
             try:

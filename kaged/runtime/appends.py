@@ -213,6 +213,8 @@ class Appends:
         for entry in entries:
             if entry.shape.agent not in ("", own):
                 raise Denied("an agent may append events about itself only", hint="leave `agent` empty")
+            if entry.shape.run and entry.shape.run.rpartition(".")[0] != own:
+                raise Denied("an agent may append events about its own runs only", hint="leave `run` empty")
 
     def _check(self, checks: Sequence[Check]) -> None:
         failed = []
