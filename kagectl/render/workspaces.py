@@ -27,7 +27,7 @@ def place_pairs(place: agents.AgentWorkspace) -> list[tuple[str, Cell | str]]:
     ]
 
 
-def stat(found: pb.DiffWorkspaceResponse, *, paint: Paint = PLAIN) -> str:
+def stat(found: pb.GetWorkspaceDiffResponse, *, paint: Paint = PLAIN) -> str:
     """The files that differ and their counts, with what else there is to know."""
     lines = [_file(item, paint) for item in found.files]
     added = sum(item.added for item in found.files if item.added > 0)
@@ -43,7 +43,7 @@ def stat(found: pb.DiffWorkspaceResponse, *, paint: Paint = PLAIN) -> str:
     return "\n".join((*lines, *remarks(found, paint=paint)))
 
 
-def remarks(found: pb.DiffWorkspaceResponse, *, paint: Paint = PLAIN) -> list[str]:
+def remarks(found: pb.GetWorkspaceDiffResponse, *, paint: Paint = PLAIN) -> list[str]:
     """What the patch alone does not tell."""
     lines: list[str] = []
     for item in found.overlaps:
@@ -67,7 +67,7 @@ def _file(item: pb.FileChange, paint: Paint) -> str:
     return f"{letter} {name}  {counts}"
 
 
-def patch(found: pb.DiffWorkspaceResponse, *, paint: Paint) -> str:
+def patch(found: pb.GetWorkspaceDiffResponse, *, paint: Paint) -> str:
     """The patch in colours. For a screen only: what cannot be shown is replaced."""
     colours = {"+": "green", "-": "red", "@": "cyan"}
     lines = found.patch.decode("utf-8", "replace").rstrip("\n").split("\n")

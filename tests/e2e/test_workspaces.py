@@ -48,8 +48,8 @@ def stub(kaged: Kaged) -> workspace_service_pb2_grpc.WorkspaceServiceStub:
     return workspace_service_pb2_grpc.WorkspaceServiceStub(kaged.channel)
 
 
-def diff(kaged: Kaged, agent: str) -> workspace_service_pb2.DiffWorkspaceResponse:
-    return stub(kaged).DiffWorkspace(workspace_service_pb2.DiffWorkspaceRequest(agent=agent), timeout=DEADLINE_S)
+def diff(kaged: Kaged, agent: str) -> workspace_service_pb2.GetWorkspaceDiffResponse:
+    return stub(kaged).GetWorkspaceDiff(workspace_service_pb2.GetWorkspaceDiffRequest(agent=agent), timeout=DEADLINE_S)
 
 
 def merge(kaged: Kaged, agent: str, **more: object) -> workspace_service_pb2.MergeWorkspaceResponse:
@@ -264,10 +264,10 @@ def test_two_live_agents_that_touched_the_same_file_are_told_apart_and_of_each_o
     one = spawn(kaged, repo, "echo one > a.txt; exec sleep 1000", name="one")
     turn = 'echo two > a.txt; echo two > b.txt; read go; echo \'{"type":"turn.ended","outcome":"ok"}\'; exec sleep 1000'
     two = spawn(kaged, repo, turn, name="two", adapter="jsonl")
-    request = workspace_service_pb2.ListOverlapsRequest()
+    request = workspace_service_pb2.GetOverlapsRequest()
 
     def overlaps() -> list[workspace_service_pb2.Overlap]:
-        return list(stub(kaged).ListOverlaps(request, timeout=DEADLINE_S).overlaps)
+        return list(stub(kaged).GetOverlaps(request, timeout=DEADLINE_S).overlaps)
 
     found = eventually(overlaps)
     assert [(set(item.agents), list(item.paths)) for item in found] == [({one, two}, ["a.txt"])]

@@ -3,7 +3,7 @@
 import click
 
 from kagectl import show
-from kagectl.client.methods.workspaces import DIFF_WORKSPACE, LIST_OVERLAPS, MERGE_WORKSPACE, SNAPSHOT_WORKSPACE
+from kagectl.client.methods.workspaces import GET_OVERLAPS, GET_WORKSPACE_DIFF, MERGE_WORKSPACE, SNAPSHOT_WORKSPACE
 from kagectl.connect import dial
 from kagectl.errors import Complaint
 from kagectl.render import workspaces as render
@@ -33,7 +33,7 @@ kagectl agent diff web | git apply          the same changes here
 def diff(session: Session, agent: str, stat: bool) -> None:
     """Show what an agent's workspace has that its base branch has not."""
     with dial(session) as client:
-        found = client.call(DIFF_WORKSPACE, pb.DiffWorkspaceRequest(agent=agent, no_patch=stat))
+        found = client.call(GET_WORKSPACE_DIFF, pb.GetWorkspaceDiffRequest(agent=agent, no_patch=stat))
     if session.machine:
         show.one(session, found, str)
         return
@@ -120,7 +120,7 @@ def snapshot(session: Session, agent: str, note: str) -> None:
 def overlaps(session: Session, agent: str) -> None:
     """Show files that two live agents have both changed, each in its own worktree."""
     with dial(session) as client:
-        found = client.call(LIST_OVERLAPS, pb.ListOverlapsRequest(agent=agent)).overlaps
+        found = client.call(GET_OVERLAPS, pb.GetOverlapsRequest(agent=agent)).overlaps
     show.many(
         session, list(found), lambda: "\n".join(render.overlap(item) for item in found) or "no two touch the same file"
     )

@@ -18,7 +18,7 @@ MERGE_MODE_FAST_FORWARD: MergeMode
 MERGE_MODE_COMMIT: MergeMode
 MERGE_MODE_SQUASH: MergeMode
 
-class DiffWorkspaceRequest(_message.Message):
+class GetWorkspaceDiffRequest(_message.Message):
     __slots__ = ("agent", "no_patch")
     AGENT_FIELD_NUMBER: _ClassVar[int]
     NO_PATCH_FIELD_NUMBER: _ClassVar[int]
@@ -26,7 +26,7 @@ class DiffWorkspaceRequest(_message.Message):
     no_patch: bool
     def __init__(self, agent: _Optional[str] = ..., no_patch: bool = ...) -> None: ...
 
-class DiffWorkspaceResponse(_message.Message):
+class GetWorkspaceDiffResponse(_message.Message):
     __slots__ = ("agent", "path", "branch", "base", "base_commit", "head_commit", "files", "patch", "truncated", "commits", "uncommitted", "left_out", "overlaps")
     AGENT_FIELD_NUMBER: _ClassVar[int]
     PATH_FIELD_NUMBER: _ClassVar[int]
@@ -130,13 +130,13 @@ class SnapshotWorkspaceResponse(_message.Message):
     note: str
     def __init__(self, agent: _Optional[str] = ..., repository: _Optional[str] = ..., ref: _Optional[str] = ..., commit: _Optional[str] = ..., files: _Optional[int] = ..., note: _Optional[str] = ...) -> None: ...
 
-class ListOverlapsRequest(_message.Message):
+class GetOverlapsRequest(_message.Message):
     __slots__ = ("agent",)
     AGENT_FIELD_NUMBER: _ClassVar[int]
     agent: str
     def __init__(self, agent: _Optional[str] = ...) -> None: ...
 
-class ListOverlapsResponse(_message.Message):
+class GetOverlapsResponse(_message.Message):
     __slots__ = ("overlaps",)
     OVERLAPS_FIELD_NUMBER: _ClassVar[int]
     overlaps: _containers.RepeatedCompositeFieldContainer[Overlap]

@@ -36,10 +36,10 @@ class WorkspaceServiceStub(object):
         Args:
             channel: A grpc.Channel.
         """
-        self.DiffWorkspace = channel.unary_unary(
-                '/kaged.api.v1.WorkspaceService/DiffWorkspace',
-                request_serializer=kaged_dot_api_dot_v1_dot_workspace__service__pb2.DiffWorkspaceRequest.SerializeToString,
-                response_deserializer=kaged_dot_api_dot_v1_dot_workspace__service__pb2.DiffWorkspaceResponse.FromString,
+        self.GetWorkspaceDiff = channel.unary_unary(
+                '/kaged.api.v1.WorkspaceService/GetWorkspaceDiff',
+                request_serializer=kaged_dot_api_dot_v1_dot_workspace__service__pb2.GetWorkspaceDiffRequest.SerializeToString,
+                response_deserializer=kaged_dot_api_dot_v1_dot_workspace__service__pb2.GetWorkspaceDiffResponse.FromString,
                 _registered_method=True)
         self.MergeWorkspace = channel.unary_unary(
                 '/kaged.api.v1.WorkspaceService/MergeWorkspace',
@@ -51,10 +51,10 @@ class WorkspaceServiceStub(object):
                 request_serializer=kaged_dot_api_dot_v1_dot_workspace__service__pb2.SnapshotWorkspaceRequest.SerializeToString,
                 response_deserializer=kaged_dot_api_dot_v1_dot_workspace__service__pb2.SnapshotWorkspaceResponse.FromString,
                 _registered_method=True)
-        self.ListOverlaps = channel.unary_unary(
-                '/kaged.api.v1.WorkspaceService/ListOverlaps',
-                request_serializer=kaged_dot_api_dot_v1_dot_workspace__service__pb2.ListOverlapsRequest.SerializeToString,
-                response_deserializer=kaged_dot_api_dot_v1_dot_workspace__service__pb2.ListOverlapsResponse.FromString,
+        self.GetOverlaps = channel.unary_unary(
+                '/kaged.api.v1.WorkspaceService/GetOverlaps',
+                request_serializer=kaged_dot_api_dot_v1_dot_workspace__service__pb2.GetOverlapsRequest.SerializeToString,
+                response_deserializer=kaged_dot_api_dot_v1_dot_workspace__service__pb2.GetOverlapsResponse.FromString,
                 _registered_method=True)
 
 
@@ -63,7 +63,7 @@ class WorkspaceServiceServicer(object):
     that works in a folder itself (`here`) has none: WORKSPACE_REFUSED.
     """
 
-    def DiffWorkspace(self, request, context):
+    def GetWorkspaceDiff(self, request, context):
         """What an agent's workspace has that its base has not, with or without a commit.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -84,7 +84,7 @@ class WorkspaceServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def ListOverlaps(self, request, context):
+    def GetOverlaps(self, request, context):
         """Files that two live agents have both changed, each in its own worktree of one repository.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -94,10 +94,10 @@ class WorkspaceServiceServicer(object):
 
 def add_WorkspaceServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
-            'DiffWorkspace': grpc.unary_unary_rpc_method_handler(
-                    servicer.DiffWorkspace,
-                    request_deserializer=kaged_dot_api_dot_v1_dot_workspace__service__pb2.DiffWorkspaceRequest.FromString,
-                    response_serializer=kaged_dot_api_dot_v1_dot_workspace__service__pb2.DiffWorkspaceResponse.SerializeToString,
+            'GetWorkspaceDiff': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetWorkspaceDiff,
+                    request_deserializer=kaged_dot_api_dot_v1_dot_workspace__service__pb2.GetWorkspaceDiffRequest.FromString,
+                    response_serializer=kaged_dot_api_dot_v1_dot_workspace__service__pb2.GetWorkspaceDiffResponse.SerializeToString,
             ),
             'MergeWorkspace': grpc.unary_unary_rpc_method_handler(
                     servicer.MergeWorkspace,
@@ -109,10 +109,10 @@ def add_WorkspaceServiceServicer_to_server(servicer, server):
                     request_deserializer=kaged_dot_api_dot_v1_dot_workspace__service__pb2.SnapshotWorkspaceRequest.FromString,
                     response_serializer=kaged_dot_api_dot_v1_dot_workspace__service__pb2.SnapshotWorkspaceResponse.SerializeToString,
             ),
-            'ListOverlaps': grpc.unary_unary_rpc_method_handler(
-                    servicer.ListOverlaps,
-                    request_deserializer=kaged_dot_api_dot_v1_dot_workspace__service__pb2.ListOverlapsRequest.FromString,
-                    response_serializer=kaged_dot_api_dot_v1_dot_workspace__service__pb2.ListOverlapsResponse.SerializeToString,
+            'GetOverlaps': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetOverlaps,
+                    request_deserializer=kaged_dot_api_dot_v1_dot_workspace__service__pb2.GetOverlapsRequest.FromString,
+                    response_serializer=kaged_dot_api_dot_v1_dot_workspace__service__pb2.GetOverlapsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -128,7 +128,7 @@ class WorkspaceService(object):
     """
 
     @staticmethod
-    def DiffWorkspace(request,
+    def GetWorkspaceDiff(request,
             target,
             options=(),
             channel_credentials=None,
@@ -141,9 +141,9 @@ class WorkspaceService(object):
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/kaged.api.v1.WorkspaceService/DiffWorkspace',
-            kaged_dot_api_dot_v1_dot_workspace__service__pb2.DiffWorkspaceRequest.SerializeToString,
-            kaged_dot_api_dot_v1_dot_workspace__service__pb2.DiffWorkspaceResponse.FromString,
+            '/kaged.api.v1.WorkspaceService/GetWorkspaceDiff',
+            kaged_dot_api_dot_v1_dot_workspace__service__pb2.GetWorkspaceDiffRequest.SerializeToString,
+            kaged_dot_api_dot_v1_dot_workspace__service__pb2.GetWorkspaceDiffResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -209,7 +209,7 @@ class WorkspaceService(object):
             _registered_method=True)
 
     @staticmethod
-    def ListOverlaps(request,
+    def GetOverlaps(request,
             target,
             options=(),
             channel_credentials=None,
@@ -222,9 +222,9 @@ class WorkspaceService(object):
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/kaged.api.v1.WorkspaceService/ListOverlaps',
-            kaged_dot_api_dot_v1_dot_workspace__service__pb2.ListOverlapsRequest.SerializeToString,
-            kaged_dot_api_dot_v1_dot_workspace__service__pb2.ListOverlapsResponse.FromString,
+            '/kaged.api.v1.WorkspaceService/GetOverlaps',
+            kaged_dot_api_dot_v1_dot_workspace__service__pb2.GetOverlapsRequest.SerializeToString,
+            kaged_dot_api_dot_v1_dot_workspace__service__pb2.GetOverlapsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -27,12 +27,12 @@ class WorkspaceService:
     def __init__(self, core: Core) -> None:
         self._core = core
 
-    async def DiffWorkspace(self, request: pb.DiffWorkspaceRequest, call: Call) -> pb.DiffWorkspaceResponse:
+    async def GetWorkspaceDiff(self, request: pb.GetWorkspaceDiffRequest, call: Call) -> pb.GetWorkspaceDiffResponse:
         """What is new."""
         state, found = await self._core.workspaces.difference(request.agent, patch=not request.no_patch)
         overlaps = await self._core.workspaces.overlaps(state.id)
         assert state.workspace is not None
-        return pb.DiffWorkspaceResponse(
+        return pb.GetWorkspaceDiffResponse(
             agent=state.id,
             path=state.workspace.plan.path,
             branch=state.workspace.plan.branch,
@@ -88,10 +88,10 @@ class WorkspaceService:
             note=taken.note,
         )
 
-    async def ListOverlaps(self, request: pb.ListOverlapsRequest, call: Call) -> pb.ListOverlapsResponse:
+    async def GetOverlaps(self, request: pb.GetOverlapsRequest, call: Call) -> pb.GetOverlapsResponse:
         """Files that two have changed."""
         agent = self._core.agents.resolve(request.agent) if request.agent else ""
-        return pb.ListOverlapsResponse(overlaps=_overlaps(await self._core.workspaces.overlaps(agent)))
+        return pb.GetOverlapsResponse(overlaps=_overlaps(await self._core.workspaces.overlaps(agent)))
 
 
 def _change(change: Change) -> pb.FileChange:
