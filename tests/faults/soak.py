@@ -8,6 +8,7 @@ everything drains and `ledger.py` judges. Exit code 0: nothing lost, nothing twi
 """
 
 import argparse
+import math
 import os
 import random
 import shutil
@@ -50,7 +51,6 @@ _PASSING: Final = (
 )
 _AGENT: Final = Path(soak_agent.__file__)
 _DRAIN_S: Final = 120.0
-_SLOWER: Final = 1.5  # kills that a machine does not manage in so many times the time are left out
 _PATIENCE_S: Final = 600.0  # a daemon that is killed each half second may answer nobody for long
 
 
@@ -91,11 +91,16 @@ class Line:
 class Soak:
     """See the module. `run` once."""
 
-    def __init__(self, kaged: Kaged, *, kills: int, seconds: float, agents: int, seed: int, kinds: list[str]) -> None:
+    def __init__(
+        self, kaged: Kaged, *, kills: int, seconds: float, limit_s: float, agents: int, seed: int, kinds: list[str]
+    ) -> None:
+        """`seconds`: what the kills are spread over; after `limit_s` those that a slow machine did not get to are
+        left out."""
         self.kaged = kaged
         self.up = threading.Event()
         self.figures = Figures()
         self._kills, self._seconds, self._agents, self._kinds = kills, seconds, agents, kinds
+        self._limit_s = limit_s
         self._random = random.Random(seed)
         self._seed = seed
         self._spawning = threading.Event()
@@ -147,8 +152,8 @@ class Soak:
     def _kill_forever(self, began: float) -> None:
         rest_s = self._seconds / max(1, self._kills)
         while self.figures.kills < self._kills and not self._failures:
-            if time.monotonic() - began > self._seconds * _SLOWER:
-                break  # a slow machine
+            if time.monotonic() - began > self._limit_s:
+                break
             if self._random.random() < 0.2:
                 time.sleep(self._random.uniform(0.0, 0.6))  # most of these hit a daemon that is starting
             else:
@@ -475,11 +480,21 @@ def _without_state(answer: Any) -> Any:
     return answer.approval.id, answer.approval.state
 
 
-def soak(folder: Path, *, kills: int, seconds: float, agents: int, seed: int, kinds: list[str]) -> Figures:
-    """One soak in a folder. The daemon is gone afterwards."""
+def soak(
+    folder: Path,
+    *,
+    kills: int,
+    seconds: float,
+    agents: int,
+    seed: int,
+    kinds: list[str],
+    limit_s: float = math.inf,
+) -> Figures:
+    """One soak in a folder. The daemon is gone afterwards. Limits as in `Soak`."""
     kaged = Kaged(folder)
     try:
-        return Soak(kaged, kills=kills, seconds=seconds, agents=agents, seed=seed, kinds=kinds).run()
+        asked = Soak(kaged, kills=kills, seconds=seconds, limit_s=limit_s, agents=agents, seed=seed, kinds=kinds)
+        return asked.run()
     finally:
         kaged.__exit__(None, None, None)
 
@@ -489,6 +504,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="soak", description="kill -9 of the daemon at random, then judge the journal")
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seconds", type=float, help="spread the kills over so long (default 0.7 s each)")
+    parser.add_argument("--limit", type=float, default=math.inf, metavar="SECONDS", help="leave out what comes later")
     parser.add_argument("--agents", type=int, default=100, help="how many live at a time")
     parser.add_argument("--seed", type=int, default=int(time.monotonic()))
     parser.add_argument("--kinds", default=",".join(soak_agent.KINDS))
@@ -500,6 +516,7 @@ def main() -> int:
         folder,
         kills=arguments.kills,
         seconds=arguments.seconds or arguments.kills * 0.7,
+        limit_s=arguments.limit,
         agents=arguments.agents,
         seed=arguments.seed,
         kinds=arguments.kinds.split(","),

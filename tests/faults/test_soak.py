@@ -11,10 +11,10 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
 
 
 def test_nothing_is_lost_or_doubled_or_left_over_when_daemon_and_shims_are_killed_for_a_minute(tmp_path: Path) -> None:
-    figures = soak(tmp_path, kills=60, seconds=40, agents=40, seed=20261122, kinds=list(soak_agent.KINDS))
+    figures = soak(tmp_path, kills=60, seconds=40, limit_s=60, agents=40, seed=20261122, kinds=list(soak_agent.KINDS))
     print(figures)
-    assert figures.kills >= 8  # a slow machine gets fewer; see Soak._kill_forever
-    assert figures.agents >= 40
+    assert figures.kills >= 5  # a slow machine gets fewer; within the limit
+    assert figures.agents >= 28
     assert figures.ends.get("lost", 0) >= 1, "shims were killed as well"
     assert figures.findings == []
     assert figures.orphans == []
