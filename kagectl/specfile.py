@@ -9,10 +9,12 @@ import difflib
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
+from kagectl import loops
 from kagectl.errors import Complaint
 from kagectl.quantities import duration_s, size_bytes, span_s
 from kagectl.specs import CAPTURES, FULL_POLICIES, RESTARTS, STDINS, words
 from kagectl.workspaces import KINDS as WORKSPACES
+from kaged.api.v1 import goal_pb2
 from kaged.api.v1 import spec_pb2 as pb
 from kaged.api.v1 import supervisor_service_pb2 as trees
 
@@ -144,7 +146,13 @@ def agent_spec(table: Table) -> pb.AgentSpec:
         capture=table.take("capture", choice(CAPTURES), pb.CAPTURE_MODE_UNSPECIFIED),
         merge_stderr=table.take("merge_stderr", flag, False),
         goal=table.take("goal", text, ""),
+        namespace=table.take("namespace", text, ""),
+        priority=table.take("priority", _whole, 0),
+        after=table.take("after", lambda value, path: words(value, what=path), no_words),
     )
+    if loop := table.table("loop"):
+        spec.loop.CopyFrom(goal_loop(loop))
+        loop.close()
     if limits := table.table("limits"):
         spec.limits.CopyFrom(
             pb.Limits(
@@ -188,6 +196,39 @@ def _workspace(value: object, path: str) -> pb.Workspace:
     )
     table.close()
     return place
+
+
+def goal_loop(table: Table) -> goal_pb2.GoalLoop:
+    """`[loop]`: the same words as on the command line. Does not close the table."""
+    no_words: list[str] = []
+    loop = goal_pb2.GoalLoop(
+        success=map(loops.criterion, table.take("until", lambda value, path: words(value, what=path), no_words)),
+        any=table.take("any", flag, False),
+        check_timeout_s=table.take("check_timeout", number_s, 0.0),
+        checkpoint_every=table.take("checkpoint_every", count, 0),
+        limits=goal_pb2.GoalLimits(
+            iterations=table.take("max_iterations", count, 0),
+            tokens=table.take("max_tokens", _tokens, 0),
+            cost_microusd=table.take("max_cost", _cost, 0),
+            time_s=table.take("max_time", number_s, 0.0),
+        ),
+    )
+    loops.abort(table.take("abort", lambda value, path: words(value, what=path), no_words), loop.abort)
+    return loop
+
+
+def _tokens(value: object, path: str) -> int:
+    return loops.tokens(value, what=path) if isinstance(value, str) else count(value, path)
+
+
+def _cost(value: object, path: str) -> int:
+    return loops.cost_microusd(str(value), what=path) if isinstance(value, str) else round(_number(value, path) * 1e6)
+
+
+def _whole(value: object, path: str) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise Complaint(f"{path}: expected a whole number")
+    return value
 
 
 def restart_policy(table: Table, spec: pb.AgentSpec) -> None:

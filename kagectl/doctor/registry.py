@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from kagectl.agent_kinds import KINDS
-from kagectl.doctor import daemon, disk, machine, places, programs
+from kagectl.doctor import daemon, disk, machine, places, programs, service
 from kagectl.doctor.scene import Scene
 from kagectl.doctor.verdict import Verdict
 
@@ -38,6 +38,9 @@ CHECKS: tuple[Check, ...] = (
     _check("socket-folder", places.socket_folder),
     _check("secrets", places.secrets),
     _check("leftovers", places.leftovers),
+    _check("service", service.installed),
+    _check("service-unit", service.unit),
+    _check("linger", service.linger),
     _check("disk-space", disk.space),
     _check("fsync", disk.fsync, limit_s=15.0),
     _check("limits", machine.limits),

@@ -15,6 +15,7 @@ AT_REST = ENDED | {pb.AGENT_STATE_STOPPED}  # nothing runs until somebody asks
 
 _HELD = {
     "spool_bytes": "its own limit of output that waits to be recorded",
+    "keep_free_bytes": "the disk is nearly full",
     "max_spool_bytes": "the limit of output of all agents that waits to be recorded",
 }
 _FULL = {

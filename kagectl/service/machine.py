@@ -12,14 +12,14 @@ import contextlib
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from kagectl.client.address import state_dir
 from kagectl.errors import NOT_FOUND, REFUSED, Complaint
 from kagectl.service.launchd import Launchd
-from kagectl.service.steps import answer
+from kagectl.service.steps import Done, Step, answer, do
 from kagectl.service.systemd import Systemd
 from kagectl.service.units import OLDEST
 
@@ -205,6 +205,17 @@ def installed(environ: Mapping[str, str]) -> tuple[Facts, ServiceManager] | None
         if state.installed and state.serves(environ):
             return facts, manager
     return None
+
+
+def obey(facts: Facts, manager: ServiceManager, steps: Sequence[Step]) -> list[Done]:
+    """Have the manager do something with its daemon. Raises Complaint, with the daemon's own last words."""
+    try:
+        return [do(step, facts.manager_environ) for step in steps]
+    except Complaint as failed:
+        code, text = answer(manager.show_logs(tail=5, follow=False), facts.manager_environ)
+        words = [line for line in text.splitlines() if line.strip()][-5:] if code == 0 else []
+        said = "".join(f"\n  {line}" for line in words)
+        raise Complaint(failed.message + said, hint=failed.hint, exit_code=failed.exit_code) from None
 
 
 def _container(environ: Mapping[str, str], root: Path) -> str:

@@ -12,8 +12,8 @@ from kagectl.client.line import Line
 from kagectl.client.methods.agents import GET_AGENT, REMOVE_AGENT, SPAWN_AGENT, STOP_AGENT
 from kagectl.client.output import read_output
 from kagectl.commands.agent.logs import still_there, write_lines
-from kagectl.commands.agent.spec_options import spec_from, spec_options
-from kagectl.commands.agent.waiting import wait_for
+from kagectl.commands.agent.spec_options import SpecVerb, spec_from, spec_options
+from kagectl.commands.agent.waiting import tell_pauses, wait_for
 from kagectl.connect import dial
 from kagectl.errors import AGENT_FAILED, INTERRUPTED, Complaint, Ended
 from kagectl.render.agents import agent_page, ending
@@ -21,7 +21,6 @@ from kagectl.render.paint import safe
 from kagectl.render.workspaces import removed, work_waits
 from kagectl.session import Session
 from kagectl.specs import SpecOptions
-from kagectl.verb import Verb
 from kaged.api.v1 import agent_service_pb2 as pb
 from kaged.api.v1 import spec_pb2
 
@@ -29,7 +28,7 @@ _COMMAND_LINE = {"allow_interspersed_args": False}  # what follows the program's
 
 
 @click.command(
-    cls=Verb,
+    cls=SpecVerb,
     context_settings=_COMMAND_LINE,
     examples="""
 kagectl agent spawn --name tests -- make test
@@ -57,12 +56,13 @@ def spawn(session: Session, /, dry_run: bool, quiet: bool, **options: object) ->
 
 
 @click.command(
-    cls=Verb,
+    cls=SpecVerb,
     context_settings=_COMMAND_LINE,
     examples="""
 kagectl run -- make test                    its output here, its exit code as ours
 kagectl run --rm -i -- sort < names         what comes in here goes there
 kagectl run -t -- bash                      in a terminal; Ctrl-P Ctrl-Q leaves it running
+kagectl run 'make the tests pass' --agent claude --until tests --max-iterations 20 --max-cost 5usd
 kagectl run -d --name fix -- claude -p 'fix the tests'
 
 Ctrl-C stops following, not the agent; --stop-on-interrupt makes it stop the agent too.
@@ -141,6 +141,8 @@ def exit_code(agent: pb.Agent) -> int:
 
 def _follow(client: Line, session: Session, agent: pb.Agent, *, interactive: bool, terminal: Terminal | None) -> None:
     done = threading.Event()
+    if agent.HasField("progress"):
+        threading.Thread(target=tell_pauses, args=(client, agent.id, done), daemon=True).start()
     if interactive:
         feeder = threading.Thread(target=feed_stdin, args=(client, agent.id, done, terminal), daemon=True)
         feeder.start()

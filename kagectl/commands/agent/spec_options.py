@@ -10,6 +10,7 @@ from kagectl.agent_kinds import KINDS
 from kagectl.loops import CRITERIA
 from kagectl.specfile import agent_file
 from kagectl.specs import CAPTURES, FULL_POLICIES, RESTARTS, STDINS, SpecOptions, read_document, spec_of
+from kagectl.verb import Verb
 from kagectl.workspaces import OPTIONS as WORKSPACE_OPTIONS
 from kaged.api.v1 import spec_pb2 as pb
 
@@ -89,6 +90,19 @@ _OPTIONS: tuple[Callable[[F], F], ...] = (
     click.option("--merge-stderr", is_flag=True, help="Standard error into standard output."),
     click.argument("command", nargs=-1, type=click.UNPROCESSED),
 )
+
+
+class SpecVerb(Verb):
+    """A command that takes a spec. Its first word is the goal when it is a sentence and no `--` stands before it."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        given = list(args)
+        left = super().parse_args(ctx, args)
+        words: tuple[str, ...] = ctx.params.get("command", ())
+        at = len(given) - len(words)
+        if not words or " " not in words[0].strip() or (at and given[at - 1] == "--"):
+            return left
+        return super().parse_args(ctx, [*given[:at], "--goal", words[0], *words[1:]])
 
 
 def spec_options(function: F) -> F:

@@ -13,7 +13,7 @@ from kagectl.client.failures import ClientError, Unavailable
 from kagectl.commands.daemon.waiting import STOP_S, end_daemon, status_now, wait_gone, wait_serving
 from kagectl.errors import REFUSED, Complaint
 from kagectl.service.launchd import Launchd
-from kagectl.service.machine import Facts, ServiceManager, here, lingers
+from kagectl.service.machine import Facts, ServiceManager, here, lingers, obey
 from kagectl.service.model import Service, captured
 from kagectl.service.program import this_program
 from kagectl.service.steps import Done, Step, changes, check, do
@@ -300,8 +300,7 @@ def _start(report: Report, facts: Facts, manager: ServiceManager, address: Addre
         report.steps.append(
             Done(word="ended", what=f"kaged that was started by hand (pid {stranger.pid}); agents go on")
         )
-    for step in manager.start():
-        report.steps.append(do(step, facts.manager_environ))
+    report.steps += obey(facts, manager, manager.start())
     if facts.person.uid == os.getuid() or os.geteuid() == 0:
         status = wait_serving(address, within_s=STOP_S)
         report.notes.append(f"kaged {status.version} serves: pid {status.pid}, socket {status.socket}")

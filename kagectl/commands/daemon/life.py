@@ -20,8 +20,7 @@ from kagectl.connect import dial
 from kagectl.errors import REFUSED, UNAVAILABLE, Complaint
 from kagectl.quantities import duration_s
 from kagectl.service.detached import Detached, last_lines, start_detached
-from kagectl.service.machine import Facts, installed
-from kagectl.service.steps import Step, do
+from kagectl.service.machine import installed, obey
 from kagectl.session import Session
 from kagectl.verb import Verb
 from kaged.api.v1 import daemon_service_pb2 as pb
@@ -47,7 +46,7 @@ def start(session: Session, state: str | None, log_level: str | None) -> None:
         return
     found = None if state or session.socket else installed(env)
     if found is not None:
-        _obey(found[1].start(), found[0])
+        obey(*found, found[1].start())
         _say(session, wait_serving(address, within_s=patience_s(session)), "started")
         return
     started = start_detached(state_dir=state_dir(env), socket=address.socket, log_level=log_level)
@@ -80,7 +79,7 @@ def restart(session: Session, state: str | None, log_level: str | None) -> None:
             raise Complaint(
                 f"no daemon answers at {address.socket}", hint="kagectl daemon start", exit_code=UNAVAILABLE
             )
-        _obey(found[1].restart(), found[0])
+        obey(*found, found[1].restart())
     elif before.pid == 1:
         raise Complaint(
             "kaged is the main program of this container: its end is the container's",
@@ -95,11 +94,11 @@ def restart(session: Session, state: str | None, log_level: str | None) -> None:
         )
     elif found is not None and found[1].system and os.geteuid() != 0:
         kept = -1
-        _obey(found[1].restart(), found[0])  # we could end it, but not start it again
+        obey(*found, found[1].restart())  # we could end it, but not start it again
     else:
         kept = _end_keeping(address, before)
         if found is not None:
-            _obey(found[1].start(), found[0])
+            obey(*found, found[1].start())
         else:
             started = start_detached(state_dir=before.state_dir, socket=before.socket, log_level=log_level)
             _wait_detached(session, address, started)
@@ -161,11 +160,6 @@ def _end_keeping(address: Address, before: pb.DaemonStatus) -> int:
     except Unavailable:  # somebody else was quicker
         wait_gone(before.pid, STOP_S)
         return before.agents.get("running", 0)
-
-
-def _obey(steps: list[Step], facts: Facts) -> None:
-    for step in steps:
-        do(step, facts.manager_environ)
 
 
 def _wait_detached(session: Session, address: Address, started: Detached) -> pb.DaemonStatus:
