@@ -12,12 +12,15 @@ import pytest
 
 from kagectl.client.address import Address
 from kagectl.client.failures import ClientError, Unavailable
-from kagectl.doctor import asking, daemon, disk, machine, places, programs
+from kagectl.doctor import asking, daemon, disk, machine, places, programs, service
 from kagectl.doctor.examine import examine, failed
 from kagectl.doctor.registry import CHECKS, Check
 from kagectl.doctor.report import report
 from kagectl.doctor.scene import Scene, look
 from kagectl.doctor.verdict import Verdict, fail, ok, skip, warn
+from kagectl.service.model import Service
+from kagectl.service.seal import sealed
+from kagectl.service.units import user_unit
 from kaged.api.v1 import daemon_service_pb2 as pb
 from kaged.version import __version__
 
@@ -191,6 +194,78 @@ def test_a_store_without_a_daemon_is_for_fsck(tmp_path: Path) -> None:
     (tmp_path / "state" / "db").mkdir(parents=True)
     assert daemon.store(scene(tmp_path)).fix == "kagectl fsck"
     assert daemon.store(scene(tmp_path, serving(phase=pb.DAEMON_PHASE_READ_ONLY, detail="full"))).state == "fail"
+
+
+# --- the service ------------------------------------------------------------------------------------------------
+
+
+def systemd_of(folder: Path, **told: str) -> Scene:
+    """A machine with a systemd that answers `show` like this, and lingers when `Linger` says so."""
+    made(folder / "root" / "run" / "systemd" / "system", 0o755)
+    answers = {"LoadState": "loaded", "ActiveState": "active", "MainPID": "7", "UnitFileState": "enabled", **told}
+    linger = answers.pop("Linger", "no")
+    text = "\n".join(f"{name}={value}" for name, value in answers.items())
+    made(folder / "answers", 0o644, text + "\n")
+    program(folder / "bin", "systemctl", f'[ "$1" = --user ] || exit 1; cat {folder / "answers"}')
+    program(folder / "bin", "loginctl", f"echo Linger={linger}")
+    env = {"HOME": str(folder), "XDG_RUNTIME_DIR": str(folder), "PATH": f"{folder / 'bin'}:/usr/bin:/bin"}
+    return replace(scene(folder, serving()), env=env)
+
+
+@pytest.mark.parametrize(
+    ("told", "state", "fix"),
+    [
+        ({}, "ok", ""),
+        ({"LoadState": "not-found", "UnitFileState": "", "MainPID": "0"}, "warn", "kagectl daemon install"),
+        ({"UnitFileState": "disabled"}, "warn", "kagectl daemon enable"),
+        ({"MainPID": "8"}, "warn", "kagectl daemon stop && kagectl daemon start"),
+        ({"ActiveState": "failed"}, "warn", "kagectl daemon start"),
+    ],
+)
+def test_a_service_is_installed_enabled_and_the_one_that_answers(
+    tmp_path: Path, told: dict[str, str], state: str, fix: str
+) -> None:
+    found = service.installed(systemd_of(tmp_path, **told))
+    assert (found.state, found.fix.startswith(fix)) == (state, True), found
+
+
+def test_without_a_service_manager_it_says_what_to_do_instead(tmp_path: Path) -> None:
+    found = service.installed(scene(tmp_path, serving()))
+    assert found.state == "skip"
+    assert "detached" in found.fix
+
+
+def test_a_daemon_of_another_place_is_no_matter_of_the_service(tmp_path: Path) -> None:
+    here = systemd_of(tmp_path)
+    elsewhere = replace(here, env={**here.env, "KAGE_STATE_DIR": "/srv/kage"})
+    assert service.installed(elsewhere).state == "skip"
+
+
+@pytest.mark.parametrize("lingers", ["yes", "no"])
+def test_without_lingering_a_logout_ends_agents(tmp_path: Path, lingers: str) -> None:
+    found = service.linger(systemd_of(tmp_path, Linger=lingers))
+    assert (found.state, found.fix) == (("ok", "") if lingers == "yes" else ("warn", "loginctl enable-linger"))
+
+
+def test_a_unit_is_compared_with_what_this_release_would_write(tmp_path: Path) -> None:
+    kaged = program(tmp_path / "bin", "kaged", "exit 0")
+    wanted = user_unit(Service(program=(str(kaged),), environment={"PATH": "/usr/bin"}))
+    file = tmp_path / "kaged.service"
+
+    def told(text: str, **more: str) -> Verdict:
+        file.write_text(text)
+        start = f"{{ path={kaged} ; argv[]={kaged} ; ignore_errors=no ; }}"
+        answers = {"FragmentPath": str(file), "Environment": "PATH=/usr/bin", "ExecStart": start, **more}
+        return service.unit(systemd_of(tmp_path, **answers))
+
+    assert told(sealed(wanted)).state in ("ok", "warn")
+    assert "another release" not in told(sealed(wanted)).what
+    assert "another release" in told(sealed(wanted.replace("WatchdogSec=30", "WatchdogSec=20"))).what
+    assert "by hand" in told(sealed(wanted) + "\n# mine\n").what
+    assert "daemon-reload" in told(sealed(wanted), NeedDaemonReload="yes").fix
+    kaged.unlink()
+    gone = told(sealed(wanted))
+    assert (gone.state, gone.fix) == ("fail", "kagectl daemon install")
 
 
 # --- disk and machine -------------------------------------------------------------------------------------------
