@@ -65,7 +65,10 @@ def test_a_spec_file_holds_the_same_words():
     spec = agent_file(
         {
             "goal": "g", "namespace": "web", "priority": -3, "after": ["a"],
-            "loop": {"until": ["tests", "cmd: true"], "any": True, "max_cost": "2usd", "max_tokens": "1k", "abort": ["errors: 1"]},
+            "loop": {
+                "until": ["tests", "cmd: true"], "any": True, "max_cost": "2usd", "max_tokens": "1k",
+                "abort": ["errors: 1"],
+            },
         }
     )  # fmt: skip
     loop = spec.loop

@@ -102,6 +102,7 @@ class SpecVerb(Verb):
         at = len(given) - len(words)
         if not words or " " not in words[0].strip() or (at and given[at - 1] == "--"):
             return left
+        ctx.params.clear()  # what has a value already would keep it
         return super().parse_args(ctx, [*given[:at], "--goal", words[0], *words[1:]])
 
 
