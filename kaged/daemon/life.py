@@ -198,6 +198,7 @@ class Daemon:
             base_env=base_environment(self._environ),
             spool_bytes=config.spool_bytes,
             max_spool_bytes=config.max_spool_bytes,
+            keep_free_bytes=2 * config.min_free_bytes,  # the second half is for recording what waits
             fence=Fence(guarded=(str(config.state_dir),), home=self._environ.get("HOME", "")),
             grounds=PolicyFiles(self._environ),
         )

@@ -80,9 +80,11 @@ class RunSpec:
     stop_signal: int = 15
     grace_s: float = 10
     linger_s: float = 2
-    # How much captured output may wait to be recorded: of this run, of all; what happens then.
+    # How much captured output may wait to be recorded: of this run, of all; how much of the disk it leaves free; what
+    # happens then.
     spool_bytes: int = 0
     max_spool_bytes: int = 0
+    keep_free_bytes: int = 0
     on_full: Literal["pause", "stop", "drop_oldest"] = "pause"
     # Held by the executor, so not the shim's business and not in spec.json.
     memory_bytes: int = 0
@@ -112,6 +114,7 @@ class RunSpec:
                 "linger_s": self.linger_s,
                 "spool_bytes": self.spool_bytes,
                 "max_spool_bytes": self.max_spool_bytes,
+                "keep_free_bytes": self.keep_free_bytes,
                 "on_full": self.on_full,
             }
         )

@@ -396,6 +396,7 @@ class Spec:
             self.linger_s = float(raw.get("linger_s", 2))
             self.spool_bytes = int(raw.get("spool_bytes") or 0)
             self.max_spool_bytes = int(raw.get("max_spool_bytes") or 0)
+            self.keep_free_bytes = int(raw.get("keep_free_bytes") or 0)
             self.on_full = str(raw.get("on_full") or "pause")
         except BadSpecError:
             raise
@@ -445,12 +446,13 @@ class Backlog:
     def __init__(self, spec: Spec) -> None:
         self.limit = spec.spool_bytes
         self.total = spec.max_spool_bytes
+        self.keep_free = spec.keep_free_bytes  # of the disk, or a daemon that comes back finds no room to record in
         self.policy = spec.on_full
         self.spools: dict[str, int] = {}
         self.floors = {"out": 0, "err": 0}
         self.given_up = {"out": 0, "err": 0}
         self.full = ""  # the limit that is reached
-        self.looked_at = 0  # bytes in our spools when all runs were last looked at
+        self.looked_at = 0  # bytes in our spools when all runs and the disk were last looked at
         self.number = 0  # of what was said; odd: that the agent is held
         self.since: float | None = None  # held since
         self.free_since = self.say_at = 0.0
@@ -469,7 +471,7 @@ class Backlog:
 
     def room(self) -> int:
         """How many bytes may be captured now, at most SPOOL_CHUNK; 0: `full` says why."""
-        if not self.limit and not self.total:
+        if not self.limit and not self.total and not self.keep_free:
             self.full = ""
             return SPOOL_CHUNK
         sizes = self.sizes()
@@ -486,11 +488,15 @@ class Backlog:
                 return 0
         size = sum(sizes.values())
         step = min(max(self.total // 256, 1 << 20), 16 << 20)
-        if self.total and (self.full or size - self.looked_at >= step):
-            if waiting_everywhere() >= self.total:
+        if self.full or size - self.looked_at >= step:
+            if self.total and waiting_everywhere() >= self.total:
                 self.full = "max_spool_bytes"
+            elif self.keep_free and free_bytes() < self.keep_free:
+                self.full = "keep_free_bytes"
+            else:
+                self.looked_at, self.full = size, ""
+            if self.full:
                 return 0
-            self.looked_at = size
         self.full = ""
         return room
 
@@ -503,7 +509,7 @@ class Backlog:
         start, size, spool = self.floors[name], sizes[name], self.spools[name]
         if start >= size or not punch(spool, size + BLOCK - size % BLOCK, BLOCK):  # beyond its end: only a question
             return False
-        end = min(size, start + max((self.limit or self.total) // 4, BLOCK))
+        end = min(size, start + max((self.limit or self.total or size - start) // 4, BLOCK))
         fd = posix.open(name + ".log", posix.O_RDONLY | posix.O_CLOEXEC)
         try:
             line = posix.pread(fd, LINE_LIMIT, end).find(b"\n")
@@ -527,7 +533,8 @@ class Backlog:
         record: dict[str, object] = {"number": self.number, "why": self.why, "since_us": self.since_us}
         record["held_us"] = self.held_us
         record["waiting"] = self.waiting(self.sizes())
-        record["limit"] = self.total if self.why == "max_spool_bytes" else self.limit
+        limits = {"max_spool_bytes": self.total, "keep_free_bytes": self.keep_free}
+        record["limit"] = limits.get(self.why, self.limit)
         record["out_given_up"], record["err_given_up"] = self.given_up["out"], self.given_up["err"]
         write_record("backlog.json", record | moment())
 
@@ -579,6 +586,12 @@ def waiting_everywhere() -> int:
                 continue  # its run is over
             found += max(0, min(spool.st_size - end, spool.st_blocks * 512))
     return found
+
+
+def free_bytes() -> int:
+    """Room on the disk of the run folder, as far as we may use it."""
+    disk = posix.statvfs(".")
+    return disk.f_bavail * disk.f_frsize
 
 
 def punch(fd: int, start: int, length: int) -> bool:
@@ -806,7 +819,7 @@ class Shim:
         now = time.monotonic()
         due = [self.kill_at, self.wall_at, self.probe_at, self.backlog.due()]
         held = self.backlog.full != ""
-        if held or (not self.pumps and (self.backlog.limit or self.backlog.total)):
+        if held or (not self.pumps and (self.backlog.limit or self.backlog.total or self.backlog.keep_free)):
             due.append(now + HELD_LOOK_S)
         if self.records:
             due.append(self.records_retry_at)
@@ -845,7 +858,10 @@ class Shim:
         if backlog.full and backlog.policy == "drop_oldest" and backlog.give_up():
             backlog.full = ""
             return True
-        if backlog.full and backlog.policy == "stop" and not self.stopped_by and not self.reaped:
+        to_stop = (
+            backlog.full not in ("", "keep_free_bytes") and backlog.policy == "stop"
+        )  # a full disk is not its doing
+        if to_stop and not self.stopped_by and not self.reaped:
             self.stop(backlog.full, self.spec.stop_signal, self.spec.grace_s)
             backlog.limit, backlog.total = backlog.waiting(backlog.sizes()) + LAST_WORDS_BYTES, 0
             backlog.full = ""
@@ -1079,7 +1095,7 @@ class Shim:
 
     def drained(self, now: float) -> bool:
         """Nobody of the tree is left to write. Take what the pipes still hold, then seal."""
-        self.backlog.limit = self.backlog.total = 0
+        self.backlog.limit = self.backlog.total = self.backlog.keep_free = 0
         for pump in self.pumps:
             for _ in range(16):  # a full pipe is one step; a stranger who holds it and writes on may not hold us
                 if not pump.step(now):

@@ -65,6 +65,7 @@ class Wishes(TypedDict, total=False):
     linger_s: float
     spool_bytes: int
     max_spool_bytes: int
+    keep_free_bytes: int
     on_full: str
 
 

@@ -195,3 +195,14 @@ def test_a_held_agent_can_be_stopped(runs: Runs) -> None:
 def cpu_ticks(pid: int) -> int:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return int(fields[11]) + int(fields[12])
+
+
+@pytest.mark.parametrize("policy", ["pause", "stop"])
+def test_a_disk_that_is_nearly_full_holds_agents_while_there_is_room_to_record_in(runs: Runs, policy: str) -> None:
+    disk = os.statvfs(runs.root)
+    more_than_there_is = disk.f_blocks * disk.f_frsize
+    run = runs.start(counting(100_000), keep_free_bytes=more_than_there_is, on_full=policy)
+    held = said(run, 1)
+    assert (held.why, held.limit) == ("keep_free_bytes", more_than_there_is)
+    assert run.folder.spool_size("out") <= 2 << 20
+    assert alive(run.agent_pid())

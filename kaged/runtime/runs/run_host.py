@@ -57,6 +57,7 @@ class Settings:
     base_env: Mapping[str, str]
     spool_bytes: int
     max_spool_bytes: int
+    keep_free_bytes: int
     fence: Fence = Fence()
     grounds: Grounds = NO_FILES
 
@@ -170,6 +171,7 @@ class RunHost:
             processes=spec.limits.processes,
             spool_bytes=self.spool_limits(state)[0],
             max_spool_bytes=self.spool_limits(state)[1],
+            keep_free_bytes=self._settings.keep_free_bytes,
             on_full=spec.limits.on_full,
         )
 
