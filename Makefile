@@ -67,7 +67,7 @@ search: $(VENV)/.ready ## a night's search by chance: SEARCH times the examples 
 	@KAGE_SEARCH=$(SEARCH) $(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal tests/unit tests/contract tests/model
 
 torture: $(VENV)/.ready ## the long soak: random kill -9 of the daemon
-	@$(BIN)/python -m tests.faults.soak --kills 600
+	@$(BIN)/python -m tests.faults.soak --kills 600 --agents 100
 
 MINUTES ?= 0
 torture-sweep: $(VENV)/.ready ## kill -9 at every system call, by strace; hours, goes on where it stopped (MINUTES=30 for a while)
