@@ -88,7 +88,7 @@ class GoalLimits:
 
 @frozen
 class GoalLoop:
-    """See the module. `run_is_turn`: the adapter hears of no turns."""
+    """See the module. `run_is_turn`: the adapter hears of no turns, or of one in each run."""
 
     success: tuple[Criterion, ...] = ()
     any: bool = False

@@ -138,6 +138,13 @@ class LoopMachine(RuleBasedStateMachine):
         self.says("signal.turn.ended", outcome)
         assert self.goal.phase != "working", "a turn that nobody judges"
 
+    @precondition(lambda self: self.by_run and self.live() and self.run.phase == "executed")
+    @rule(kind=st.sampled_from(["started", "ended"]))
+    def program_whose_run_is_its_turn_tells_of_one_as_well(self, kind: str) -> None:
+        before = self.goal
+        self.says(f"signal.turn.{kind}", "ok" if kind == "ended" else "")
+        assert self.goal == before, "a turn that counts twice"
+
     @precondition(lambda self: self.live() and self.run.phase != "wanted")
     @rule(code=st.sampled_from([0, 1, -9]), lost=st.booleans())
     def program_ends(self, code: int, lost: bool) -> None:

@@ -58,7 +58,7 @@ class Judging:
         assert state.loop is not None
         loop, goal = state.loop
         folder = self._folder(state)
-        if loop.run_is_turn:
+        if loop.run_is_turn and (state.run is None or not state.run.turns):  # nothing but its output is known
             turn = await asyncio.to_thread(last_run, self._reader, state.id, state.run.id if state.run else "")
         else:
             turn = await asyncio.to_thread(last_turn, self._reader, state.id)

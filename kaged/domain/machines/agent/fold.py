@@ -162,13 +162,14 @@ def apply(state: AgentState, event: AgentEvent, at_us: int) -> AgentState:
 
 def _heard(state: AgentState, run: Run, event: SignalHeard, at_us: int) -> AgentState:
     goal = state.goal
+    by_runs = state.loop is not None and state.loop[0].run_is_turn  # then the run's end is the turn's
     match event.type:
         case "signal.turn.started":
             state = _with_run(state, turns=run.turns + 1)
-            goal = turn_began(goal, at_us) if goal is not None else None
+            goal = turn_began(goal, at_us) if goal is not None and not by_runs else goal
         case "signal.turn.ended":
             state = _with_run(state, last_turn=event.outcome)
-            goal = turn_ended(goal, event.outcome, at_us) if goal is not None else None
+            goal = turn_ended(goal, event.outcome, at_us) if goal is not None and not by_runs else goal
         case "signal.plan" if goal is not None and not event.parent:
             goal = replace(goal, plan_done=event.plan_done, plan_items=event.plan_items)
         case "signal.tool.requested" | "signal.tool.started" if goal is not None:
