@@ -8,7 +8,9 @@ git's own words, in English. Blocks; called in threads. Not here: what the comma
 
 import contextlib
 import os
+import re
 import subprocess
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
@@ -31,6 +33,10 @@ _ALWAYS: Final = (
     "-c", "protocol.ext.allow=never",
 )  # fmt: skip
 _SAID_BYTES: Final = 2000
+_TRIES: Final = 6
+_PAUSE_S: Final = 0.05
+# git looks at all worktrees of a repository, and gives up when somebody is just making or removing one of them.
+_HALF_MADE: Final = re.compile(rb"/worktrees/[^/\n]+/(commondir|gitdir|HEAD)\b|config\.lock': File exists")
 
 
 class Git:
@@ -78,18 +84,23 @@ class Git:
         environment = {**self._environment, **(extra or {})}
         if not where.is_dir():
             raise GitFailed(words, -1, f"{where} is not a folder")
-        try:
-            done = run_child(
-                [os.fsencode(word) for word in ("git", *_ALWAYS, *place, *words)],
-                environment=environment,
-                cwd=where,
-                data=data,
-                timeout_s=timeout_s,
-                umask=self._umask,
-                cancelled=self._cancelled,
-            )
-        except FileNotFoundError:
-            raise WorkspaceRefused("git is not installed here", hint="install git, or use --workspace here") from None
+        for attempt in range(_TRIES):
+            try:
+                done = run_child(
+                    [os.fsencode(word) for word in ("git", *_ALWAYS, *place, *words)],
+                    environment=environment,
+                    cwd=where,
+                    data=data,
+                    timeout_s=timeout_s,
+                    umask=self._umask,
+                    cancelled=self._cancelled,
+                )
+            except FileNotFoundError:
+                hint = "install git, or use --workspace here"
+                raise WorkspaceRefused("git is not installed here", hint=hint) from None
+            if done.code in ok or not _HALF_MADE.search(done.err):
+                break
+            time.sleep(_PAUSE_S * (attempt + 1))
         if done.late:
             raise GitFailed(words, done.code, f"not done after {timeout_s:g} s")
         if done.code not in ok:

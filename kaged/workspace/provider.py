@@ -13,6 +13,7 @@ import contextlib
 import logging
 import os
 import shutil
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -37,7 +38,7 @@ from kaged.workspace.git import Git
 from kaged.workspace.hook import CLEANUP_S, SETUP_S, run_hook
 from kaged.workspace.merging import merge
 from kaged.workspace.process import Wish, never
-from kaged.workspace.repository import branch_commit, find, looks_like_repository, ref_commit, refs_with, worktrees
+from kaged.workspace.repository import branch_commit, find, ref_commit, refs_with, worktrees
 from kaged.workspace.snapshot import Source, ref_of, take_snapshot
 from kaged.workspace.worktree import (
     admin_dirs,
@@ -60,14 +61,15 @@ class LocalWorkspaces:
         self._dir = folder
         self._environ = dict(environ)
         self._umask = umask
+        self._locks: dict[str, threading.Lock] = {}  # of repositories; as many as agents have worked on
 
     def _git(self, run: str = "", cancelled: Wish = never) -> Git:
         marks = {_RUN_MARK: run} if run else {}
         return Git(self._environ, marks=marks, umask=self._umask, cancelled=cancelled)
 
-    def holds_repository(self, directory: str) -> bool:
-        """Whether a folder lies in a git repository; quick."""
-        return looks_like_repository(Path(directory))
+    def _turn(self, git_dir: str) -> threading.Lock:
+        """Held by whoever changes a repository's branches and worktrees: git does not wait, it fails."""
+        return self._locks.setdefault(git_dir, threading.Lock())
 
     def present(self, plan: Plan) -> bool:
         """Whether the place is there and whole."""
@@ -127,7 +129,7 @@ class LocalWorkspaces:
         path = Path(plan.path)
         copied = 0
         if plan.kind == "worktree":
-            make_worktree(git, plan, agent)
+            make_worktree(git, plan, agent, self._turn(plan.git_dir))
             copied = copy_ignored(git, Path(plan.repository), path, wish.copy)
         elif plan.kind == "copy":
             make_copy(plan, agent, Path(plan.repository), without=self._dir, cancelled=cancelled)
@@ -200,7 +202,8 @@ class LocalWorkspaces:
                 else "its work is in the folder itself",
             )
         self._present(plan)
-        return merge(self._git(), plan, agent, name, into=into, mode=mode, message=message, still=still)
+        with self._turn(plan.git_dir):
+            return merge(self._git(), plan, agent, name, into=into, mode=mode, message=message, still=still)
 
     def _present(self, plan: Plan) -> None:
         if plan.kind == "here":
@@ -257,8 +260,9 @@ class LocalWorkspaces:
         branch = ""
         if plan.kind == "worktree":
             note = "\n".join(part for part in (note, self._keep_modules(plan)) if part)
-            discard_worktree(plan)
-            branch = self._drop_branch(self._git(), plan)
+            with self._turn(plan.git_dir):
+                discard_worktree(plan)
+                branch = self._drop_branch(self._git(), plan)
         elif kept is None:
             remove_tree(Path(plan.git_dir))
         remove_tree(gone)

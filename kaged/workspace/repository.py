@@ -3,7 +3,6 @@
 Nothing here changes a file. Paths are absolute. Not here: making worktrees (`worktree.py`), content (`inventory.py`).
 """
 
-import contextlib
 import os
 from pathlib import Path
 
@@ -49,13 +48,6 @@ def find(git: Git, folder: Path) -> Repository | None:
     top = git.text(folder, "rev-parse", "--path-format=absolute", "--show-toplevel")
     prefix = git.text(folder, "rev-parse", "--show-prefix").rstrip("/")
     return Repository(git_dir=Path(common), top=Path(top), prefix=prefix, bare=False)
-
-
-def looks_like_repository(folder: Path) -> bool:
-    """Whether a folder lies in a repository, by its files alone: quick, for a default."""
-    with contextlib.suppress(OSError):
-        return any((place / ".git").exists() for place in (folder, *folder.parents))
-    return False
 
 
 def commit_of(git: Git, repository: Repository, name: str) -> str:

@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import shutil
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
 
@@ -96,8 +97,11 @@ def _free_name(git: Git, repository: Repository, name: str) -> str:
 # --- making ------------------------------------------------------------------------------------------------------
 
 
-def make_worktree(git: Git, plan: Plan, agent: str) -> None:
-    """Make it, finish it, or find it made. Raises GitFailed, WorkspaceRefused (something of another's is there)."""
+def make_worktree(git: Git, plan: Plan, agent: str, turn: AbstractContextManager[object]) -> None:
+    """Make it, finish it, or find it made. `turn`: held while the repository's list of worktrees is changed.
+
+    Raises GitFailed, WorkspaceRefused (something of another's is there).
+    """
     path = Path(plan.path)
     note = read_note(path)
     if note.get("made") and (path / ".git").exists():
@@ -105,15 +109,23 @@ def make_worktree(git: Git, plan: Plan, agent: str) -> None:
     if not note and os.path.lexists(path):
         raise not_ours(path)
     write_note(path, agent=agent, plan=plan, made=False)
-    if os.path.lexists(path) or admin_dirs(Path(plan.git_dir), path):
-        discard_worktree(plan)
-    _make_branch(git, plan, agent)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    git.run(
-        path.parent, "worktree", "add", "--quiet", "--lock", "--reason", f"the workspace of Kage agent {agent}",
-        str(path), plan.branch, git_dir=plan.git_dir, timeout_s=LONG_S,
-    )  # fmt: skip
+    with turn:
+        if os.path.lexists(path) or admin_dirs(Path(plan.git_dir), path):
+            discard_worktree(plan)
+        _make_branch(git, plan, agent)
+        _register(git, plan, agent)
+    git.run(path, "reset", "--hard", "--quiet", timeout_s=LONG_S)  # the files, which may be many: beside others
     write_note(path, agent=agent, plan=plan, made=True)
+
+
+def _register(git: Git, plan: Plan, agent: str) -> None:
+    """Tell git of the worktree, without files in it yet."""
+    reason = f"the workspace of Kage agent {agent}"
+    git.run(
+        Path(plan.path).parent, "worktree", "add", "--quiet", "--no-checkout", "--lock", "--reason", reason,
+        plan.path, plan.branch, git_dir=plan.git_dir,
+    )  # fmt: skip
 
 
 def _make_branch(git: Git, plan: Plan, agent: str) -> None:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -541,3 +542,46 @@ def test_git_speaks_for_itself_when_it_fails(place: Place) -> None:
     (place.repo / ".git/config").write_text("[core\n")
     with pytest.raises(GitFailed, match="bad config"):
         place.plan()
+
+
+# --- many at once ------------------------------------------------------------------------------------------------
+
+
+def test_many_worktrees_of_one_repository_are_made_and_removed_at_once(place: Place) -> None:
+    agents = [f"agent{number:03}" for number in range(10)]
+    with ThreadPoolExecutor(10) as pool:
+        plans = dict(zip(agents, pool.map(lambda agent: place.make(agent=agent, name=agent), agents), strict=True))
+        for agent, plan in plans.items():
+            (Path(plan.path) / f"{agent}.txt").write_text(agent)
+        kept = list(
+            pool.map(lambda agent: place.workspaces.remove(agent, plans[agent], WORKTREE, environment()), agents)
+        )
+    assert {
+        git(place.repo, "show", f"{item.snapshot.ref}:{agent}.txt")
+        for agent, item in zip(agents, kept, strict=True)
+        if item.snapshot
+    } == set(agents)
+    assert list(place.dir.iterdir()) == []
+    assert git(place.repo, "worktree", "list").count("\n") == 0
+    git(place.repo, "fsck", "--strict")
+
+
+def test_many_merges_into_one_branch_at_once_lose_none(place: Place) -> None:
+    agents = [f"agent{number:03}" for number in range(4)]
+    plans = {agent: place.make(agent=agent, name=agent) for agent in agents}
+    for agent in agents:
+        (Path(plans[agent].path) / f"{agent}.txt").write_text(agent)
+
+    def until_merged(agent: str) -> None:
+        for _ in range(50):
+            try:
+                place.workspaces.merge(agent, agent, plans[agent], into="", mode="auto", message="", still=True)
+            except (WorkspaceRefused, GitFailed):
+                continue  # another one moved the branch in between: nothing was changed, so it can be tried again
+            return
+        raise AssertionError(agent)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(until_merged, agents))
+    assert {path.name for path in place.repo.glob("agent*.txt")} == {f"{agent}.txt" for agent in agents}
+    assert git(place.repo, "status", "--porcelain") == ""
