@@ -77,8 +77,8 @@ _READERS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 )  # fmt: skip
 _SED_READS: Final = re.compile(r"(\d+|\$)?(,(\d+|\$|\+\d+))?!?[pdq=]|s(.)((?!\4).)*\4((?!\4).)*\4[gpiI0-9]*")
 _HOST_LIKE: Final = re.compile(r"(?:[a-z][a-z0-9+.-]*:)?//(?:[^/@\s\"'`]*@)?(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)")
-_PATH_LIKE: Final = re.compile(r"^[.~/]|/")
-_OPTION_PATH: Final = re.compile(r"^(?:--?[A-Za-z][\w-]*=|-[A-Za-z](?=[/~.])|@|[A-Za-z_]\w*=)(.+)$")
+_OPTION_PATH: Final = re.compile(r"^-[A-Za-z](?=[/~.])(.+)$")
+_JOINTS: Final = re.compile(r"[=:,@]+")
 
 
 def effects_of(command: Command, home: str) -> Effects:
@@ -163,6 +163,9 @@ class _Found:
         if not word.text or word.text == UNKNOWN:
             return
         pieces = [word.text]
+        if "://" not in word.text:  # --file=PATH, f=@PATH, PATH:PATH
+            pieces += [piece for piece in _JOINTS.split(word.text)[1:] if piece[:1] in ("/", "~", ".")]
+            pieces.append(_JOINTS.split(word.text)[0])
         if (option := _OPTION_PATH.match(word.text)) is not None:
             pieces.append(option.group(1))
         for piece in pieces:

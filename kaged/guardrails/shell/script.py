@@ -5,6 +5,7 @@ what `sh -c`, `eval`, `xargs` or `env` would start. Folders: `cd a && x` runs in
 have failed, so both count. What cannot be read (`eval "$x"`, `base64 -d | sh`) is a reason in `unknown`.
 """
 
+import re
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final, Literal
@@ -14,7 +15,7 @@ from kaged.guardrails.paths import normal
 from kaged.guardrails.shell.words import Lexer, Token, Word
 
 MAX_SCRIPT_BYTES: Final = 64 << 10
-MAX_COMMANDS: Final = 1000
+MAX_COMMANDS: Final = 500
 _MAX_DEPTH: Final = 12
 _MAX_FOLDERS: Final = 8
 _SKIPPED: Final = frozenset({"if", "then", "elif", "else", "while", "until", "do", "{", "!", "time", "coproc"})
@@ -78,6 +79,11 @@ class Findings:
     unknown: list[str] = field(default_factory=list)
     letters: int = 0
 
+    @property
+    def full(self) -> bool:
+        """There is more than anybody will look at."""
+        return len(self.commands) >= MAX_COMMANDS
+
     def doubt(self, why: str) -> None:
         """Some of it cannot be read."""
         if why not in self.unknown and len(self.unknown) < 16:
@@ -106,6 +112,8 @@ class Reader:
     def read(self, text: str, scope: Scope) -> None:
         """Find the commands of a text. What it changes of the scope stays changed."""
         self.findings.letters += len(text)
+        if self.findings.full:
+            return
         if self.depth > _MAX_DEPTH or self.findings.letters > 4 * MAX_SCRIPT_BYTES or len(text) > MAX_SCRIPT_BYTES:
             self.findings.doubt("it is too long or nested too deeply to be read")
             return
@@ -114,14 +122,18 @@ class Reader:
 
     def simple(self, command: Command, scope: Scope) -> None:
         """One simple command was found."""
-        if len(self.findings.commands) >= MAX_COMMANDS:
-            self.findings.doubt(f"it has more than {MAX_COMMANDS} commands")
-            return
         self.findings.commands.append(command)
+        if self.findings.full:
+            self.findings.doubt(f"it has {MAX_COMMANDS} commands or more")
 
     def inner(self) -> "Reader":
         """For a script inside of this one."""
         return type(self)(self.findings, self.depth + 1)
+
+
+_SETS_UNSEEN: Final = re.compile(r"\b(eval|source|read|mapfile|readarray|getopts|unset|printf\s+-v)\b|(^|\s)\.\s")
+
+_MOVES: Final = re.compile(r"\b(cd|chdir|pushd|popd)\b")
 
 
 class _Walk:
@@ -133,8 +145,10 @@ class _Walk:
         self._assigns = _assigns(text)
         # What the text sets anywhere is not known anywhere in it.
         known = {name: value for name, value in scope.known.items() if name not in self._assigns}
-        if "eval" in text or "source" in text or ". " in text:
+        if _SETS_UNSEEN.search(text):
             known = {}
+        if scope.folders != (known.get("PWD"),) or _MOVES.search(text):
+            known.pop("PWD", None)
         self._tokens = lexer.read(known)
         if lexer.problem:
             reader.findings.doubt(lexer.problem)
@@ -160,6 +174,10 @@ class _Walk:
             self._at += 1
             if self._part(words, operator):
                 self._operator(operator, words)
+            if self._reader.findings.full:
+                return
+        if self._scopes:
+            self._reader.findings.doubt("a `(` without its `)`")
 
     def _test(self, words: list[Token]) -> None:
         """`[[ .. ]]`: what looks like operators in it are none; what it substitutes is run."""
@@ -319,12 +337,9 @@ class _Walk:
             return
         target = targets[0].text if targets else home
         after = tuple(normal(target, folder) for folder in before)
-        if operator != "&&" and self._before != "||":
-            after = tuple(dict.fromkeys((*after, *before)))  # it may have failed
-        elif self._before == "||":
-            after = tuple(dict.fromkeys((*after, *before)))
+        if operator != "&&" or self._before == "||":
+            after = tuple(dict.fromkeys((*after, *before)))  # it may have failed, or not have run
         self._scope.folders = after if 0 < len(after) <= _MAX_FOLDERS else ()
-        self._scope.known.pop("PWD", None)
 
 
 def _plain(tokens: list[Token]) -> list[Token]:
@@ -357,5 +372,5 @@ def _assigns(text: str) -> frozenset[str]:
             start -= 1
         names.add(piece[start:end])
     words = text.split()
-    names.update(after for before, after in pairwise(words) if before in ("for", "read", "unset", "select", "-v"))
+    names.update(after for before, after in pairwise(words) if before in ("for", "select"))
     return frozenset(names)

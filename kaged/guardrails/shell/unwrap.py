@@ -563,7 +563,7 @@ def host_at(command: Command) -> int:
 def read_script(text: str, folder: str, home: str) -> Script:
     """All commands of a text that is run in a folder. Never raises."""
     findings = Findings()
-    known = {"PWD": "."}
+    known = {"PWD": folder} if folder else {}
     if home:
         known["HOME"] = home
     try:

@@ -231,6 +231,22 @@ class Lexer:
             case _:
                 piece.add(letter)
 
+    def substitutions(self, piece: _Piece) -> None:
+        """Everything that the text would have run while it is expanded."""
+        text = self._text
+        while self._at < len(text):
+            letter = text[self._at]
+            self._at += 1
+            if letter == "\\":
+                self._at += 1
+            elif letter == "$":
+                self._dollar(piece, quoted=True)
+            elif letter == "`":
+                self._back(piece)
+            elif letter in "<>" and text.startswith("(", self._at):
+                self._at += 1
+                piece.scripts.append(self._until_paren())
+
     def _up_to(self, mark: str) -> str:
         end = self._text.find(mark, self._at)
         if end < 0:
@@ -288,7 +304,7 @@ class Lexer:
             piece.unknown()
         elif following == "{":
             self._at += 1
-            inner = self._until_brace()
+            inner = self._until_brace(quoted=quoted)
             if not self._skipping:
                 piece.scripts += _substitutions(inner)
             self._variable(inner, piece, quoted=quoted)
@@ -356,10 +372,10 @@ class Lexer:
     def _until_paren(self) -> str:
         return self._until("(", ")")
 
-    def _until_brace(self) -> str:
-        return self._until("{", "}")
+    def _until_brace(self, *, quoted: bool) -> str:
+        return self._until("{", "}", quoted=quoted)
 
-    def _until(self, opening: str, closing: str) -> str:
+    def _until(self, opening: str, closing: str, *, quoted: bool = False) -> str:
         """Up to the closing one that belongs to an opening one that was just read; quotes are skipped over."""
         text, start, depth = self._text, self._at, 1
         if not self._deeper():
@@ -371,7 +387,7 @@ class Lexer:
                 self._at += 1
                 if letter == "\\":
                     self._at += 1
-                elif letter == "'":
+                elif letter == "'" and not quoted:
                     self._up_to("'")
                 elif letter == '"':
                     self._double(_Piece())
@@ -398,7 +414,7 @@ def _substitutions(text: str) -> list[str]:
     """The scripts in an expansion."""
     if "`" not in text and "$(" not in text and "<(" not in text and ">(" not in text:
         return []
-    piece = _Piece()
-    lexer = Lexer(text + '"')
-    lexer._double(piece)
-    return piece.scripts or [text]
+    # Quotes do not matter: inside of double quotes, single ones in an expansion are letters. In doubt it is run.
+    piece, lexer = _Piece(), Lexer(text)
+    lexer.substitutions(piece)
+    return piece.scripts
