@@ -8,6 +8,7 @@ from typing import Final
 
 from kaged.domain.spec import AgentSpec
 from kaged.guardrails import levels
+from kaged.guardrails.context import LEVELS
 from kaged.guardrails.paths import pattern_problem
 from kaged.guardrails.policy import Ground
 
@@ -17,6 +18,9 @@ _PLAIN: Final = "command"
 def violations(spec: AgentSpec, ground: Ground) -> Iterator[tuple[str, str]]:
     """(field path, what is wrong). No policy's level holds for a plain command: it asks nothing, as everybody knows."""
     guard = spec.guard
+    if guard.approve not in ("", *LEVELS):
+        yield "spec.guard.approve", f"{guard.approve!r} is not one of {', '.join(LEVELS)}"
+        return
     held = spec.adapter != _PLAIN and bool(ground.approve_from)
     level = guard.approve or (ground.policy.approve if held else "")
     if problem := levels.problem(level, spec.adapter, spec.command):

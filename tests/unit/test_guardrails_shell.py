@@ -229,9 +229,9 @@ def test_a_variable_that_the_text_sets_is_not_taken_for_the_one_outside():
 
 _PIECES = st.sampled_from(
     ["rm", "-rf", "/", "$(", ")", "`", "'", '"', "$'", "${", "}", "|", "||", "&&", ";", "&", "\n", "<<E", "\nE\n",
-     "<<<", ">", "2>&1", "<(", "((", "))", "case", "in", "esac", "for", "do", "done", "if", "then", "fi", "sh -c", "eval",
-     "env", "sudo", "find . -exec", "{}", "\\;", "xargs", "\\", "#", "[[", "]]", "f()", "{", "cd", "..", "A=", "~",
-     "*", "[", "]", "$x", "git", "-c", "ssh", "h", "\0", "é", "\ud800"]
+     "<<<", ">", "2>&1", "<(", "((", "))", "case", "in", "esac", "for", "do", "done", "if", "then", "fi", "sh -c",
+     "eval", "env", "sudo", "find . -exec", "{}", "\\;", "xargs", "\\", "#", "[[", "]]", "f()", "{", "cd", "..", "A=",
+     "~", "*", "[", "]", "$x", "git", "-c", "ssh", "h", "\0", "é", "\ud800"]
 )  # fmt: skip
 
 
