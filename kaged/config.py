@@ -37,6 +37,7 @@ class Config:
     max_spool_bytes: int = 8 << 30
     on_stop: str = "auto"
     keep_output_s: float = 0.0
+    share_with_group: str = ""  # its members are the owner
 
     @property
     def runs_dir(self) -> Path:
@@ -174,6 +175,8 @@ def _with(config: Config, values: Mapping[str, Any], path: Path) -> Config:
             case "keep_output_s" | "keep_output":
                 limit = parse_duration_limit_us(str(value), path=f"{path}: {key}")
                 changes["keep_output_s"] = 0.0 if limit is None else limit / 1e6
+            case "share_with_group" if isinstance(value, str):
+                changes[key] = value
             case "agent_socket":
                 changes[key] = Path(str(value)).absolute()
             case _ if key in {item.name for item in fields(Config)}:

@@ -61,6 +61,8 @@ def socket_folder(scene: Scene) -> Verdict:
             f"the socket is in {folder}, which belongs to everybody",
             "give it a folder of its own: kaged --socket $XDG_RUNTIME_DIR/kage/kaged.sock",
         )
+    if (group := _shared(scene)) and not found.st_mode & 0o007:
+        return ok(f"{folder}, mode {_mode(found)}: shared with the group {group}, whose members are the owner")
     if found.st_uid != scene.uid:
         return fail(f"{folder} belongs to {_name(found.st_uid)}, not to you", _as_owner(folder))
     if found.st_mode & 0o077:
@@ -83,6 +85,10 @@ def secrets(scene: Scene) -> Verdict:
         except PermissionError:
             return fail(f"{path} is not yours to look at", _as_owner(path.parent))
         seen += 1
+        if _shared(scene) and scene.socket is not None and path.parent == scene.socket.parent:
+            if found.st_mode & 0o007:
+                return fail(f"{path} has mode {_mode(found)}: everybody may use it", f"chmod o= {path}")
+            continue
         if found.st_mode & 0o077:
             return fail(f"{path} has mode {_mode(found)}: others may use it", f"chmod 600 {path}")
         if found.st_uid != scene.uid:
@@ -141,6 +147,10 @@ def lock_holder(path: Path) -> str | None:
         return os.pread(fd, 64, 0).decode("ascii", "replace").strip()
     finally:
         os.close(fd)
+
+
+def _shared(scene: Scene) -> str:
+    return scene.status.shared_with_group if scene.status is not None else ""
 
 
 def _text(path: Path) -> str:

@@ -21,7 +21,7 @@ from kaged.api.v1 import daemon_service_pb2 as pb
 from kaged.config import Config, base_environment
 from kaged.crash_points import Point, passed
 from kaged.daemon.leaving import Leaving
-from kaged.daemon.sockets import free_paths, hand_out, tell_ports
+from kaged.daemon.sockets import free_paths, hand_out, share, tell_ports
 from kaged.daemon.space import Space
 from kaged.daemon.standing import Standing
 from kaged.domain.errors import KageError
@@ -128,6 +128,7 @@ class Daemon:
         doors = self._doors = Doors(self, owner, AgentGate(key, self._live_run))
         await doors.bind(config.socket, config.agent_socket)
         hand_out(token, config.state_dir, config.socket)
+        share(config.share_with_group, config.socket, config.state_dir)
         if config.listen:
             standing.ports = await doors.bind_ports(config.listen)
             tell_ports(config.tcp_file, standing.ports)

@@ -1,12 +1,17 @@
 """The places of the doors: nobody else may live there, what killed starts left beside them goes, clients find them."""
 
+import grp
 import os
 import socket
+import stat
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
-from kaged.domain.errors import AlreadyExists
+from kaged.domain.errors import AlreadyExists, Invalid
 from kaged.domain.places import LoopbackPlace
+
+_SHARED_FOLDER: Final = 0o710  # the group may pass, not look around
 
 
 class SocketTaken(AlreadyExists):
@@ -18,6 +23,15 @@ class SocketTaken(AlreadyExists):
         super().__init__(
             f"another kaged serves {path}", hint="stop it, or give this one another --socket", socket=str(path)
         )
+
+
+class GroupUnusable(Invalid):
+    """The group that is to share the daemon cannot."""
+
+    reason = "GROUP_UNUSABLE"
+
+    def __init__(self, group: str, why: str, hint: str) -> None:
+        super().__init__(("share_with_group", f"{group!r}: {why}"), hint=hint)
 
 
 class NotASocket(AlreadyExists):
@@ -63,6 +77,31 @@ def hand_out(token: str, state_dir: Path, door: Path) -> None:
     if beside == state_dir / "owner.token":
         return
     _place(beside, beside.with_name(f".{os.getpid()}.token"), token + "\n")
+
+
+def share(group: str, door: Path, state_dir: Path) -> None:
+    """Let the members of a group come in as the owner; without one, nobody: also after a start that did.
+
+    Folder, socket and the token beside it are the group's then: nothing else is. Raises GroupUnusable.
+    """
+    folder, token = door.parent, door.with_name("owner.token")
+    if not group:
+        if stat.S_IMODE(folder.stat().st_mode) == _SHARED_FOLDER and folder.stat().st_uid == os.getuid():
+            folder.chmod(0o700)
+        return
+    if folder == state_dir:
+        raise GroupUnusable(group, "the socket is in the state folder itself", "give it a folder of its own: --socket")
+    try:
+        number = grp.getgrnam(group).gr_gid
+        # From the inside out: the folder, which keeps everybody else away, is the last to open.
+        for path, mode in ((token, 0o640), (door, 0o660), (folder, _SHARED_FOLDER)):
+            os.chown(path, -1, number)
+            path.chmod(mode)
+    except KeyError:
+        raise GroupUnusable(group, "there is no such group", f"sudo groupadd {group}") from None
+    except PermissionError:
+        hint = f"sudo usermod -aG {group} {os.getuid()}, and start kaged anew"
+        raise GroupUnusable(group, "kaged does not belong to it", hint) from None
 
 
 def tell_ports(file: Path, ports: Sequence[LoopbackPlace]) -> None:

@@ -100,6 +100,7 @@ class Standing:
             agent_path=self._agent_path,
             python_version=".".join(map(str, sys.version_info[:3])),
             open_files_limit=_open_files_limit(),
+            shared_with_group=config.share_with_group,
         )
         if core is not None:
             counters = core.journal.counters()

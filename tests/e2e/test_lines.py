@@ -2,6 +2,7 @@
 
 # mypy: disable-error-code="no-untyped-call,no-any-return"
 
+import grp
 import os
 import socket
 import stat
@@ -12,6 +13,8 @@ import pytest
 
 from kagectl.client.address import Address, find_address, probe, read_token
 from kagectl.client.failures import ClientError
+from kagectl.client.methods.daemon import GET_STATUS
+from kagectl.client.quick import QuickClient
 from kaged.api.v1 import daemon_service_pb2 as daemon_pb
 from kaged.api.v1 import event_pb2
 from kaged.api.v1 import event_service_pb2 as pb
@@ -171,6 +174,50 @@ def test_with_the_most_careless_umask_nothing_is_open_to_others(tmp_path: Path) 
         kaged.wait_state(kaged.spawn("sleep", "1000"), 3)
         places = [kaged.state, kaged.socket.parent, *kaged.state.rglob("*"), *kaged.socket.parent.iterdir()]
         assert [str(path) for path in places if not path.is_symlink() and path.stat().st_mode & 0o077] == []
+
+
+@root_only
+def test_a_group_that_it_is_shared_with_comes_in_as_the_owner_and_nobody_else(tmp_path: Path) -> None:
+    group = next(entry.gr_name for entry in grp.getgrall() if entry.gr_gid not in (os.getgid(), NOBODY))
+    number = grp.getgrnam(group).gr_gid
+    with Kaged(tmp_path, environment={"KAGED_SHARE_WITH_GROUP": group}) as kaged:
+        beside = kaged.socket.with_name("owner.token")
+        modes = {path.name: oct(path.stat().st_mode & 0o777) for path in (kaged.socket, beside, kaged.socket.parent)}
+        assert modes == {"kaged.sock": "0o660", "owner.token": "0o640", kaged.socket.parent.name: "0o710"}
+        for path in (kaged.socket.with_name("agents.sock"), kaged.state / "owner.token", kaged.state):
+            assert not path.stat().st_mode & 0o077, path
+        address = find_address(str(kaged.socket), env={})
+        with QuickClient(address) as client:
+            assert client.call(GET_STATUS, daemon_pb.GetStatusRequest()).status.shared_with_group == group
+        for groups, comes_in in (([number], True), ([], False)):
+            before = os.getgroups()
+            os.setgroups(groups)
+            os.setegid(NOBODY)
+            os.seteuid(NOBODY)
+            try:
+                if comes_in:
+                    with QuickClient(address) as client:
+                        assert client.call(GET_STATUS, daemon_pb.GetStatusRequest()).status.pid
+                else:
+                    with pytest.raises(ClientError, match="belongs to another user"), QuickClient(address):
+                        pass
+            finally:
+                os.seteuid(0)
+                os.setegid(0)
+                os.setgroups(before)
+        kaged.kill()
+        kaged.environment.clear()
+        kaged.start()
+        for path in (kaged.socket, beside, kaged.socket.parent):
+            assert not path.stat().st_mode & 0o077, "closed again"
+
+
+def test_a_group_that_cannot_be_shared_with_refuses_the_start_with_what_to_do(tmp_path: Path) -> None:
+    with _Unstarted(tmp_path, environment={"KAGED_SHARE_WITH_GROUP": "no-such-group"}) as kaged:
+        kaged.launch()
+        assert kaged.exit_code() == 2
+        assert "groupadd no-such-group" in kaged.words()
+        assert "Traceback" not in kaged.words()
 
 
 # --- other daemons ----------------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!kaged/api/v1/daemon_service.proto\x12\x0ckaged.api.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd1\x05\n\x0c\x44\x61\x65monStatus\x12\x0f\n\x07version\x18\x01 \x01(\t\x12(\n\x05phase\x18\x02 \x01(\x0e\x32\x19.kaged.api.v1.DaemonPhase\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\x12\x0b\n\x03pid\x18\x04 \x01(\r\x12.\n\nstart_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08store_id\x18\x06 \x01(\t\x12\x11\n\tstate_dir\x18\x07 \x01(\t\x12\x0e\n\x06socket\x18\x08 \x01(\t\x12\x14\n\x0c\x61gent_socket\x18\t \x01(\t\x12\x10\n\x08head_seq\x18\n \x01(\x04\x12\x11\n\tfirst_seq\x18\x0b \x01(\x04\x12\x36\n\x06\x61gents\x18\x0c \x03(\x0b\x32&.kaged.api.v1.DaemonStatus.AgentsEntry\x12\r\n\x05trees\x18\r \x01(\r\x12\x16\n\x0eopen_approvals\x18\x0e \x01(\r\x12\x14\n\x0c\x66sync_p50_us\x18\x0f \x01(\x04\x12\x14\n\x0c\x66sync_p99_us\x18\x10 \x01(\x04\x12\x17\n\x0f\x64isk_free_bytes\x18\x11 \x01(\x04\x12\x13\n\x0bsubscribers\x18\x12 \x01(\r\x12\x14\n\x0c\x61pi_revision\x18\x13 \x01(\r\x12\x0e\n\x06listen\x18\x14 \x03(\t\x12\x15\n\rshim_protocol\x18\x15 \x01(\r\x12\x17\n\x0f\x65nforced_limits\x18\x16 \x03(\t\x12\x0e\n\x06scopes\x18\x17 \x01(\x08\x12\x12\n\nagent_path\x18\x18 \x01(\t\x12\x16\n\x0epython_version\x18\x19 \x01(\t\x12\x18\n\x10open_files_limit\x18\x1a \x01(\x04\x12\x35\n\x11newest_event_time\x18\x1b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a-\n\x0b\x41gentsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\r:\x02\x38\x01\"\x12\n\x10GetStatusRequest\"?\n\x11GetStatusResponse\x12*\n\x06status\x18\x01 \x01(\x0b\x32\x1a.kaged.api.v1.DaemonStatus\"\x11\n\x0fGetStatsRequest\"\xfb\x02\n\x10GetStatsResponse\x12*\n\x06status\x18\x01 \x01(\x0b\x32\x1a.kaged.api.v1.DaemonStatus\x12\x17\n\x0f\x65vents_appended\x18\x02 \x01(\x04\x12\x0f\n\x07\x63ommits\x18\x03 \x01(\x04\x12\x16\n\x0e\x62ytes_appended\x18\x04 \x01(\x04\x12\x14\n\x0coutput_bytes\x18\x05 \x01(\x04\x12\x14\n\x0cruns_started\x18\x06 \x01(\x04\x12\x11\n\trss_bytes\x18\x07 \x01(\x04\x12\r\n\x05\x63pu_s\x18\x08 \x01(\x01\x12\x19\n\x11loop_delay_p99_us\x18\t \x01(\x04\x12\x13\n\x0bstore_bytes\x18\n \x01(\x04\x12\x13\n\x0b\x66\x65ll_behind\x18\x0b \x01(\x04\x12\x38\n\x05store\x18\x0c \x03(\x0b\x32).kaged.api.v1.GetStatsResponse.StoreEntry\x1a,\n\nStoreEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"#\n\rReloadRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\"8\n\x0eReloadResponse\x12\x0f\n\x07\x61pplied\x18\x01 \x03(\t\x12\x15\n\rneeds_restart\x18\x02 \x03(\t\"b\n\x0fShutdownRequest\x12(\n\x04mode\x18\x01 \x01(\x0e\x32\x1a.kaged.api.v1.ShutdownMode\x12\x11\n\ttimeout_s\x18\x02 \x01(\x01\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"@\n\x10ShutdownResponse\x12\x13\n\x0b\x61gents_kept\x18\x01 \x01(\r\x12\x17\n\x0f\x61gents_stopping\x18\x02 \x01(\r\",\n\x12WatchStatusRequest\x12\x16\n\x0emin_interval_s\x18\x01 \x01(\x01\"A\n\x13WatchStatusResponse\x12*\n\x06status\x18\x01 \x01(\x0b\x32\x1a.kaged.api.v1.DaemonStatus*k\n\x0cShutdownMode\x12\x1d\n\x19SHUTDOWN_MODE_UNSPECIFIED\x10\x00\x12\x1d\n\x19SHUTDOWN_MODE_KEEP_AGENTS\x10\x01\x12\x1d\n\x19SHUTDOWN_MODE_STOP_AGENTS\x10\x02*\x99\x01\n\x0b\x44\x61\x65monPhase\x12\x1c\n\x18\x44\x41\x45MON_PHASE_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x44\x41\x45MON_PHASE_RECOVERING\x10\x01\x12\x18\n\x14\x44\x41\x45MON_PHASE_SERVING\x10\x02\x12\x1a\n\x16\x44\x41\x45MON_PHASE_READ_ONLY\x10\x03\x12\x19\n\x15\x44\x41\x45MON_PHASE_DRAINING\x10\x04\x32\x8e\x03\n\rDaemonService\x12L\n\tGetStatus\x12\x1e.kaged.api.v1.GetStatusRequest\x1a\x1f.kaged.api.v1.GetStatusResponse\x12I\n\x08GetStats\x12\x1d.kaged.api.v1.GetStatsRequest\x1a\x1e.kaged.api.v1.GetStatsResponse\x12\x43\n\x06Reload\x12\x1b.kaged.api.v1.ReloadRequest\x1a\x1c.kaged.api.v1.ReloadResponse\x12I\n\x08Shutdown\x12\x1d.kaged.api.v1.ShutdownRequest\x1a\x1e.kaged.api.v1.ShutdownResponse\x12T\n\x0bWatchStatus\x12 .kaged.api.v1.WatchStatusRequest\x1a!.kaged.api.v1.WatchStatusResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!kaged/api/v1/daemon_service.proto\x12\x0ckaged.api.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xec\x05\n\x0c\x44\x61\x65monStatus\x12\x0f\n\x07version\x18\x01 \x01(\t\x12(\n\x05phase\x18\x02 \x01(\x0e\x32\x19.kaged.api.v1.DaemonPhase\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\x12\x0b\n\x03pid\x18\x04 \x01(\r\x12.\n\nstart_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08store_id\x18\x06 \x01(\t\x12\x11\n\tstate_dir\x18\x07 \x01(\t\x12\x0e\n\x06socket\x18\x08 \x01(\t\x12\x14\n\x0c\x61gent_socket\x18\t \x01(\t\x12\x10\n\x08head_seq\x18\n \x01(\x04\x12\x11\n\tfirst_seq\x18\x0b \x01(\x04\x12\x36\n\x06\x61gents\x18\x0c \x03(\x0b\x32&.kaged.api.v1.DaemonStatus.AgentsEntry\x12\r\n\x05trees\x18\r \x01(\r\x12\x16\n\x0eopen_approvals\x18\x0e \x01(\r\x12\x14\n\x0c\x66sync_p50_us\x18\x0f \x01(\x04\x12\x14\n\x0c\x66sync_p99_us\x18\x10 \x01(\x04\x12\x17\n\x0f\x64isk_free_bytes\x18\x11 \x01(\x04\x12\x13\n\x0bsubscribers\x18\x12 \x01(\r\x12\x14\n\x0c\x61pi_revision\x18\x13 \x01(\r\x12\x0e\n\x06listen\x18\x14 \x03(\t\x12\x15\n\rshim_protocol\x18\x15 \x01(\r\x12\x17\n\x0f\x65nforced_limits\x18\x16 \x03(\t\x12\x0e\n\x06scopes\x18\x17 \x01(\x08\x12\x12\n\nagent_path\x18\x18 \x01(\t\x12\x16\n\x0epython_version\x18\x19 \x01(\t\x12\x18\n\x10open_files_limit\x18\x1a \x01(\x04\x12\x35\n\x11newest_event_time\x18\x1b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11shared_with_group\x18\x1c \x01(\t\x1a-\n\x0b\x41gentsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\r:\x02\x38\x01\"\x12\n\x10GetStatusRequest\"?\n\x11GetStatusResponse\x12*\n\x06status\x18\x01 \x01(\x0b\x32\x1a.kaged.api.v1.DaemonStatus\"\x11\n\x0fGetStatsRequest\"\xfb\x02\n\x10GetStatsResponse\x12*\n\x06status\x18\x01 \x01(\x0b\x32\x1a.kaged.api.v1.DaemonStatus\x12\x17\n\x0f\x65vents_appended\x18\x02 \x01(\x04\x12\x0f\n\x07\x63ommits\x18\x03 \x01(\x04\x12\x16\n\x0e\x62ytes_appended\x18\x04 \x01(\x04\x12\x14\n\x0coutput_bytes\x18\x05 \x01(\x04\x12\x14\n\x0cruns_started\x18\x06 \x01(\x04\x12\x11\n\trss_bytes\x18\x07 \x01(\x04\x12\r\n\x05\x63pu_s\x18\x08 \x01(\x01\x12\x19\n\x11loop_delay_p99_us\x18\t \x01(\x04\x12\x13\n\x0bstore_bytes\x18\n \x01(\x04\x12\x13\n\x0b\x66\x65ll_behind\x18\x0b \x01(\x04\x12\x38\n\x05store\x18\x0c \x03(\x0b\x32).kaged.api.v1.GetStatsResponse.StoreEntry\x1a,\n\nStoreEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"#\n\rReloadRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\"8\n\x0eReloadResponse\x12\x0f\n\x07\x61pplied\x18\x01 \x03(\t\x12\x15\n\rneeds_restart\x18\x02 \x03(\t\"b\n\x0fShutdownRequest\x12(\n\x04mode\x18\x01 \x01(\x0e\x32\x1a.kaged.api.v1.ShutdownMode\x12\x11\n\ttimeout_s\x18\x02 \x01(\x01\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"@\n\x10ShutdownResponse\x12\x13\n\x0b\x61gents_kept\x18\x01 \x01(\r\x12\x17\n\x0f\x61gents_stopping\x18\x02 \x01(\r\",\n\x12WatchStatusRequest\x12\x16\n\x0emin_interval_s\x18\x01 \x01(\x01\"A\n\x13WatchStatusResponse\x12*\n\x06status\x18\x01 \x01(\x0b\x32\x1a.kaged.api.v1.DaemonStatus*k\n\x0cShutdownMode\x12\x1d\n\x19SHUTDOWN_MODE_UNSPECIFIED\x10\x00\x12\x1d\n\x19SHUTDOWN_MODE_KEEP_AGENTS\x10\x01\x12\x1d\n\x19SHUTDOWN_MODE_STOP_AGENTS\x10\x02*\x99\x01\n\x0b\x44\x61\x65monPhase\x12\x1c\n\x18\x44\x41\x45MON_PHASE_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x44\x41\x45MON_PHASE_RECOVERING\x10\x01\x12\x18\n\x14\x44\x41\x45MON_PHASE_SERVING\x10\x02\x12\x1a\n\x16\x44\x41\x45MON_PHASE_READ_ONLY\x10\x03\x12\x19\n\x15\x44\x41\x45MON_PHASE_DRAINING\x10\x04\x32\x8e\x03\n\rDaemonService\x12L\n\tGetStatus\x12\x1e.kaged.api.v1.GetStatusRequest\x1a\x1f.kaged.api.v1.GetStatusResponse\x12I\n\x08GetStats\x12\x1d.kaged.api.v1.GetStatsRequest\x1a\x1e.kaged.api.v1.GetStatsResponse\x12\x43\n\x06Reload\x12\x1b.kaged.api.v1.ReloadRequest\x1a\x1c.kaged.api.v1.ReloadResponse\x12I\n\x08Shutdown\x12\x1d.kaged.api.v1.ShutdownRequest\x1a\x1e.kaged.api.v1.ShutdownResponse\x12T\n\x0bWatchStatus\x12 .kaged.api.v1.WatchStatusRequest\x1a!.kaged.api.v1.WatchStatusResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,36 +36,36 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DAEMONSTATUS_AGENTSENTRY']._serialized_options = b'8\001'
   _globals['_GETSTATSRESPONSE_STOREENTRY']._loaded_options = None
   _globals['_GETSTATSRESPONSE_STOREENTRY']._serialized_options = b'8\001'
-  _globals['_SHUTDOWNMODE']._serialized_start=1668
-  _globals['_SHUTDOWNMODE']._serialized_end=1775
-  _globals['_DAEMONPHASE']._serialized_start=1778
-  _globals['_DAEMONPHASE']._serialized_end=1931
+  _globals['_SHUTDOWNMODE']._serialized_start=1695
+  _globals['_SHUTDOWNMODE']._serialized_end=1802
+  _globals['_DAEMONPHASE']._serialized_start=1805
+  _globals['_DAEMONPHASE']._serialized_end=1958
   _globals['_DAEMONSTATUS']._serialized_start=85
-  _globals['_DAEMONSTATUS']._serialized_end=806
-  _globals['_DAEMONSTATUS_AGENTSENTRY']._serialized_start=761
-  _globals['_DAEMONSTATUS_AGENTSENTRY']._serialized_end=806
-  _globals['_GETSTATUSREQUEST']._serialized_start=808
-  _globals['_GETSTATUSREQUEST']._serialized_end=826
-  _globals['_GETSTATUSRESPONSE']._serialized_start=828
-  _globals['_GETSTATUSRESPONSE']._serialized_end=891
-  _globals['_GETSTATSREQUEST']._serialized_start=893
-  _globals['_GETSTATSREQUEST']._serialized_end=910
-  _globals['_GETSTATSRESPONSE']._serialized_start=913
-  _globals['_GETSTATSRESPONSE']._serialized_end=1292
-  _globals['_GETSTATSRESPONSE_STOREENTRY']._serialized_start=1248
-  _globals['_GETSTATSRESPONSE_STOREENTRY']._serialized_end=1292
-  _globals['_RELOADREQUEST']._serialized_start=1294
-  _globals['_RELOADREQUEST']._serialized_end=1329
-  _globals['_RELOADRESPONSE']._serialized_start=1331
-  _globals['_RELOADRESPONSE']._serialized_end=1387
-  _globals['_SHUTDOWNREQUEST']._serialized_start=1389
-  _globals['_SHUTDOWNREQUEST']._serialized_end=1487
-  _globals['_SHUTDOWNRESPONSE']._serialized_start=1489
-  _globals['_SHUTDOWNRESPONSE']._serialized_end=1553
-  _globals['_WATCHSTATUSREQUEST']._serialized_start=1555
-  _globals['_WATCHSTATUSREQUEST']._serialized_end=1599
-  _globals['_WATCHSTATUSRESPONSE']._serialized_start=1601
-  _globals['_WATCHSTATUSRESPONSE']._serialized_end=1666
-  _globals['_DAEMONSERVICE']._serialized_start=1934
-  _globals['_DAEMONSERVICE']._serialized_end=2332
+  _globals['_DAEMONSTATUS']._serialized_end=833
+  _globals['_DAEMONSTATUS_AGENTSENTRY']._serialized_start=788
+  _globals['_DAEMONSTATUS_AGENTSENTRY']._serialized_end=833
+  _globals['_GETSTATUSREQUEST']._serialized_start=835
+  _globals['_GETSTATUSREQUEST']._serialized_end=853
+  _globals['_GETSTATUSRESPONSE']._serialized_start=855
+  _globals['_GETSTATUSRESPONSE']._serialized_end=918
+  _globals['_GETSTATSREQUEST']._serialized_start=920
+  _globals['_GETSTATSREQUEST']._serialized_end=937
+  _globals['_GETSTATSRESPONSE']._serialized_start=940
+  _globals['_GETSTATSRESPONSE']._serialized_end=1319
+  _globals['_GETSTATSRESPONSE_STOREENTRY']._serialized_start=1275
+  _globals['_GETSTATSRESPONSE_STOREENTRY']._serialized_end=1319
+  _globals['_RELOADREQUEST']._serialized_start=1321
+  _globals['_RELOADREQUEST']._serialized_end=1356
+  _globals['_RELOADRESPONSE']._serialized_start=1358
+  _globals['_RELOADRESPONSE']._serialized_end=1414
+  _globals['_SHUTDOWNREQUEST']._serialized_start=1416
+  _globals['_SHUTDOWNREQUEST']._serialized_end=1514
+  _globals['_SHUTDOWNRESPONSE']._serialized_start=1516
+  _globals['_SHUTDOWNRESPONSE']._serialized_end=1580
+  _globals['_WATCHSTATUSREQUEST']._serialized_start=1582
+  _globals['_WATCHSTATUSREQUEST']._serialized_end=1626
+  _globals['_WATCHSTATUSRESPONSE']._serialized_start=1628
+  _globals['_WATCHSTATUSRESPONSE']._serialized_end=1693
+  _globals['_DAEMONSERVICE']._serialized_start=1961
+  _globals['_DAEMONSERVICE']._serialized_end=2359
 # @@protoc_insertion_point(module_scope)

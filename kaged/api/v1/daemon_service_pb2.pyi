@@ -33,7 +33,7 @@ DAEMON_PHASE_READ_ONLY: DaemonPhase
 DAEMON_PHASE_DRAINING: DaemonPhase
 
 class DaemonStatus(_message.Message):
-    __slots__ = ("version", "phase", "detail", "pid", "start_time", "store_id", "state_dir", "socket", "agent_socket", "head_seq", "first_seq", "agents", "trees", "open_approvals", "fsync_p50_us", "fsync_p99_us", "disk_free_bytes", "subscribers", "api_revision", "listen", "shim_protocol", "enforced_limits", "scopes", "agent_path", "python_version", "open_files_limit", "newest_event_time")
+    __slots__ = ("version", "phase", "detail", "pid", "start_time", "store_id", "state_dir", "socket", "agent_socket", "head_seq", "first_seq", "agents", "trees", "open_approvals", "fsync_p50_us", "fsync_p99_us", "disk_free_bytes", "subscribers", "api_revision", "listen", "shim_protocol", "enforced_limits", "scopes", "agent_path", "python_version", "open_files_limit", "newest_event_time", "shared_with_group")
     class AgentsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -68,6 +68,7 @@ class DaemonStatus(_message.Message):
     PYTHON_VERSION_FIELD_NUMBER: _ClassVar[int]
     OPEN_FILES_LIMIT_FIELD_NUMBER: _ClassVar[int]
     NEWEST_EVENT_TIME_FIELD_NUMBER: _ClassVar[int]
+    SHARED_WITH_GROUP_FIELD_NUMBER: _ClassVar[int]
     version: str
     phase: DaemonPhase
     detail: str
@@ -95,7 +96,8 @@ class DaemonStatus(_message.Message):
     python_version: str
     open_files_limit: int
     newest_event_time: _timestamp_pb2.Timestamp
-    def __init__(self, version: _Optional[str] = ..., phase: _Optional[_Union[DaemonPhase, str]] = ..., detail: _Optional[str] = ..., pid: _Optional[int] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., store_id: _Optional[str] = ..., state_dir: _Optional[str] = ..., socket: _Optional[str] = ..., agent_socket: _Optional[str] = ..., head_seq: _Optional[int] = ..., first_seq: _Optional[int] = ..., agents: _Optional[_Mapping[str, int]] = ..., trees: _Optional[int] = ..., open_approvals: _Optional[int] = ..., fsync_p50_us: _Optional[int] = ..., fsync_p99_us: _Optional[int] = ..., disk_free_bytes: _Optional[int] = ..., subscribers: _Optional[int] = ..., api_revision: _Optional[int] = ..., listen: _Optional[_Iterable[str]] = ..., shim_protocol: _Optional[int] = ..., enforced_limits: _Optional[_Iterable[str]] = ..., scopes: bool = ..., agent_path: _Optional[str] = ..., python_version: _Optional[str] = ..., open_files_limit: _Optional[int] = ..., newest_event_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    shared_with_group: str
+    def __init__(self, version: _Optional[str] = ..., phase: _Optional[_Union[DaemonPhase, str]] = ..., detail: _Optional[str] = ..., pid: _Optional[int] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., store_id: _Optional[str] = ..., state_dir: _Optional[str] = ..., socket: _Optional[str] = ..., agent_socket: _Optional[str] = ..., head_seq: _Optional[int] = ..., first_seq: _Optional[int] = ..., agents: _Optional[_Mapping[str, int]] = ..., trees: _Optional[int] = ..., open_approvals: _Optional[int] = ..., fsync_p50_us: _Optional[int] = ..., fsync_p99_us: _Optional[int] = ..., disk_free_bytes: _Optional[int] = ..., subscribers: _Optional[int] = ..., api_revision: _Optional[int] = ..., listen: _Optional[_Iterable[str]] = ..., shim_protocol: _Optional[int] = ..., enforced_limits: _Optional[_Iterable[str]] = ..., scopes: bool = ..., agent_path: _Optional[str] = ..., python_version: _Optional[str] = ..., open_files_limit: _Optional[int] = ..., newest_event_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., shared_with_group: _Optional[str] = ...) -> None: ...
 
 class GetStatusRequest(_message.Message):
     __slots__ = ()
