@@ -96,6 +96,7 @@ class AsyncClient:
             gone_since = now if gone_since is None or failure.retry_after_s is not None else gone_since
             patience = gone_since + self._patience_s if failure.retry_after_s is None else None
             ends = [end for end in (deadline, patience) if end is not None]
+            check_door(self.address)  # it may be somebody else's by now
             if not failure.passing or any(now + wait_s > end for end in ends):
                 raise failure
             await asyncio.sleep(wait_s)
@@ -207,3 +208,4 @@ class AsyncClient:
                 raise failure or Unavailable("the daemon ends every subscription at once")
             wait_s = failure.retry_after_s if failure and failure.retry_after_s else _STEP_S
             await asyncio.sleep(min(max(wait_s, 0.05), 1.0))
+            check_door(self.address)  # it may be somebody else's by now

@@ -10,6 +10,7 @@ Beside a daemon it reads the store as it is at this moment, and looks at process
 
 import json
 from collections.abc import Callable, Iterator
+from typing import Final
 
 from google.protobuf.message import DecodeError
 
@@ -26,8 +27,9 @@ from kaged.store.upkeep.run_ledger import Fault, LiveRun, RunLedger
 from kaged.store.upkeep.state_check import check_states
 from kaged.store.wire.record import payload
 
-_PAGE = 512
-_TOLD = 1000  # problems; the figures count all
+_PAGE: Final = 512
+_PAGE_BYTES: Final = 8 << 20
+_TOLD: Final = 1000  # problems; the figures count all
 
 
 @frozen
@@ -116,7 +118,7 @@ class _Live:
 def _events(store: RocksStore, seq: int, last: int) -> Iterator[event_pb2.Event]:
     """Events that can be read; `verify` names the others."""
     while seq <= last:
-        rows = store.scan("events", pack_seq(seq), limit=min(_PAGE, last - seq + 1))
+        rows = store.scan("events", pack_seq(seq), limit=min(_PAGE, last - seq + 1), max_bytes=_PAGE_BYTES)
         if not rows:
             return
         for _, value in rows:

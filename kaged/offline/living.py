@@ -17,7 +17,7 @@ from kaged.domain.frozen import frozen
 from kaged.executors.run_folder import Liveness, RunFolder, list_runs
 from kaged.store.upkeep.run_ledger import LiveRun
 
-_STAYS_S: Final = 3.0  # an end takes this long at most from the last process to the journal; a busy machine has longer
+_STAYS_S: Final = 8.0  # from the last process to the end in the journal it takes less, also on a busy machine
 _LOOK_S: Final = 0.25
 
 

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from kagectl.client import loopback
+from kagectl.client import AsyncClient, loopback
 from kagectl.client.address import Address, find_address, probe
 from kagectl.client.failures import ClientError, Unavailable
+from kagectl.client.methods.daemon import GET_STATUS
+from kaged.api.v1 import daemon_service_pb2
 
 
 @contextlib.contextmanager
@@ -84,3 +86,15 @@ def test_a_port_where_nobody_listens_is_no_daemon(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match="nobody listens") as refused:
         probe(Address(socket=f"tcp:127.0.0.1:{port}", token_file=token(tmp_path)))
     assert "--listen" in refused.value.hint
+
+
+@pytest.mark.skipif(os.getuid() != 0 or not os.path.exists("/proc/net/tcp"), reason="gives a file away: root on Linux")
+async def test_a_client_that_comes_back_does_not_give_the_token_to_whoever_has_the_port_now(tmp_path: Path) -> None:
+    path = token(tmp_path)
+    with listener() as port:
+        client = AsyncClient(Address(socket=f"tcp:127.0.0.1:{port}", token_file=path), timeout_s=20)
+        os.chown(path, 4711, -1)  # as if the listener were another user's from here on
+        with pytest.raises(ClientError) as refused:
+            await client.call(GET_STATUS, daemon_service_pb2.GetStatusRequest(), timeout_s=1.5)
+        assert refused.value.reason == "PORT_FORBIDDEN"
+        await client.close()

@@ -24,6 +24,7 @@ from kaged.store.wire.door import reread
 from kaged.store.wire.record import payload
 
 _PAGE: Final = 512
+_PAGE_BYTES: Final = 8 << 20
 _LISTS: Final = (LIVE, TREE_KNOWN, TREE_LIVE)  # rows that come and go; the others stay as they were written
 _Meaning = Callable[[bytes], object]
 
@@ -87,7 +88,7 @@ def _keys(store: KeyValue, prefix: bytes) -> Iterator[bytes]:
 def _frames(store: KeyValue, last: int) -> Iterator[tuple[int, bytes]]:
     seq = 1
     while seq <= last:
-        rows = store.scan("events", pack_seq(seq), limit=min(_PAGE, last - seq + 1))
+        rows = store.scan("events", pack_seq(seq), limit=min(_PAGE, last - seq + 1), max_bytes=_PAGE_BYTES)
         if not rows:
             return
         for key, value in rows:
