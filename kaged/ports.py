@@ -227,6 +227,9 @@ class Checker(Protocol):
     def cancel(self, check: str) -> None:
         """End a check that runs, if it does; `run` then returns soon."""
 
+    def kill_earlier(self) -> list[int]:
+        """End checks of earlier lives of this daemon that outlived it; their pids."""
+
     def read(self, folder: str, path: str, max_bytes: int) -> bytes | None:
         """The beginning of a file below the folder; None when there is none."""
 

@@ -215,7 +215,7 @@ class Daemon:
             sampler=ProcSampler(),
             stop_note=StopNote(config.state_dir / "stop.note"),
             places=LocalWorkspaces(config.state_dir / "workspaces", self._environ, umask=self._agent_umask),
-            checker=LocalChecker(),
+            checker=LocalChecker(str(config.state_dir)),
         )
 
     def _live_run(self, run: str) -> Identity | None:

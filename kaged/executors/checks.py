@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from kaged.executors import folder_marks, test_runners
-from kaged.executors.process_table import kill_carriers
+from kaged.executors.process_table import kill_carriers, kill_marked
 from kaged.ports import CheckEnd, CheckWish, FolderMark
 
 _KEEP_BYTES: Final = 32 << 10
@@ -25,13 +25,28 @@ _PIECE_BYTES: Final = 64 << 10
 _LINGER_S: Final = 0.2  # for output of what it left in the background
 _LOOK_S: Final = 0.5
 _ROUNDS: Final = 20
+_OWNER: Final = "KAGE_CHECK_OF"
 
 
 class LocalChecker:
     """See the module. Used from several threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, owner: str) -> None:
+        """`owner`: tells checks of this daemon, in all its lives, from those of others."""
+        self._owner = f"{owner}:"
+        self._life = f"{self._owner}{os.getpid()}.{time.monotonic_ns()}"
         self._running: dict[str, threading.Event] = {}
+
+    def kill_earlier(self) -> list[int]:
+        """End what earlier lives of this daemon left running when they were killed; whom it hit."""
+        mark, own = f"{_OWNER}={self._owner}", f"{_OWNER}={self._life}"
+        hit: list[int] = []
+        for _ in range(_ROUNDS):  # also what is forked meanwhile
+            more = kill_marked(os.fsencode(mark), os.fsencode(own))
+            if not more:
+                break
+            hit += more
+        return hit
 
     def run(self, wish: CheckWish) -> CheckEnd:
         """Run it to its end, or to its time limit."""
@@ -56,7 +71,7 @@ class LocalChecker:
         process = subprocess.Popen(
             wish.command,
             cwd=wish.folder,
-            env={**wish.environment, "KAGE_RUN_ID": wish.id},
+            env={**wish.environment, "KAGE_RUN_ID": wish.id, _OWNER: self._life},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -95,5 +95,11 @@ def kill_carriers(run_id: str) -> list[int]:
     return [pid for pid in carriers(run_id) if HERE.kill_if(pid, mark)]
 
 
+def kill_marked(mark: bytes, but: bytes) -> list[int]:
+    """SIGKILL every process whose environment has an entry that begins with `mark`, and is not `but`."""
+    found = [(pid, entry) for pid in HERE.pids() if pid != os.getpid() for entry in HERE.environment(pid)]
+    return [pid for pid, entry in found if entry.startswith(mark) and entry != but and HERE.kill_if(pid, entry)]
+
+
 def _mark(run_id: str) -> bytes:
     return os.fsencode(f"KAGE_RUN_ID={run_id}")

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from kaged.api.v1 import agent_service_pb2
+from kaged.api.v1 import agent_service_pb2, goal_pb2
 from tests.e2e.daemon_kit import ENDED, Kaged, eventually
+from tests.e2e.test_goals import spawn
 from tests.faults.judging import shim_of
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(180)]
@@ -87,6 +88,17 @@ def test_a_run_that_cannot_be_looked_at_is_not_taken_for_dead(kaged: Kaged, daem
     assert (ended.state, ended.run.end_kind) == (agent_service_pb2.AGENT_STATE_CANCELLED, "exited")
     assert ended.run.signal == signal.SIGTERM
     assert kaged.output(agent) == b"ready\n"
+
+
+def test_a_check_of_a_goal_does_not_outlive_a_killed_daemon_whose_agent_needs_it_no_more(kaged: Kaged) -> None:
+    folder = kaged.folder / "goal"
+    agent = spawn(kaged, folder, "step", success=[goal_pb2.Criterion(command="echo $$ > began; sleep 600")])
+    check = int(eventually(lambda: (folder / "began").exists() and (folder / "began").read_text().strip(), "a check"))
+    kaged.kill()
+    assert Path(f"/proc/{check}").exists()
+    kaged.start()
+    kaged.end(agent)
+    eventually(lambda: not Path(f"/proc/{check}").exists(), "the check of the first daemon to be gone")
 
 
 def _passes(kaged: Kaged, agent: str) -> None:

@@ -64,6 +64,7 @@ class Goals:
         try:
             async with asyncio.TaskGroup() as group:
                 self._group = group
+                group.create_task(self._judging.kill_earlier(), name="checks left")
                 await asyncio.get_running_loop().create_future()
         finally:
             self._group = None

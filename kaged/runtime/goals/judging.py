@@ -4,6 +4,7 @@ Blocking work is done in threads. Secrets are masked before anything is recorded
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final
@@ -17,6 +18,8 @@ from kaged.domain.masking import Masker
 from kaged.ports import CheckEnd, Checker, CheckWish
 from kaged.runtime.goals.turns import Turn, last_run, last_turn
 from kaged.store.reading.reader import Reader
+
+log = logging.getLogger("kaged.goals")
 
 _AT_ONCE: Final = 4
 _FILE_BYTES: Final = 4 << 20
@@ -46,6 +49,12 @@ class Judging:
         self._folder = folder
         self._places = asyncio.Semaphore(_AT_ONCE)
         self._checks: dict[str, str] = {}  # by agent: the check that runs
+
+    async def kill_earlier(self) -> None:
+        """End checks that a daemon before us left running when it was killed, whatever became of their agents."""
+        left = await asyncio.to_thread(self._checker.kill_earlier)
+        if left:
+            log.info("checks_left processes=%s", len(left))
 
     def cancel(self, agent: str) -> None:
         """End the check that runs for an agent: nobody waits for its result any more."""
