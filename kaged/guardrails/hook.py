@@ -18,20 +18,20 @@ grants={grants}
 [ "$1" = prepared ] || exit 0
 [ -n "${{KAGE_RUN_ID:-}}" ] || exit 0
 wanted=
-while read -r old new ref; do
+while read -r _ new ref; do
   case $ref in
     refs/heads/*|refs/tags/*) ;;
-    HEAD) # detached, or the branch that it names, which has a line of its own
-      git symbolic-ref -q HEAD >/dev/null 2>&1 && continue
-      case $old in *[!0]*) ;; *) continue ;; esac ;;
+    HEAD) # its branch has a line of its own; without a branch HEAD itself may only go to what is there
+      git symbolic-ref -q HEAD >/dev/null 2>&1 && continue ;;
     *) continue ;;
   esac
-  [ "$old" = "$new" ] && continue
-  case $old in
-    *[!0]*) ;;
-    *) # a new name for a commit that another name holds already changes nothing
-      [ -n "$(git for-each-ref --count=1 --contains "$new" 2>/dev/null)" ] && continue ;;
-  esac
+  # Not "old": that is zero also when git was not told to compare (branch -f, update-ref -d).
+  now=$(git rev-parse -q --verify "$ref" 2>/dev/null)
+  [ "$now" = "$new" ] && continue
+  if [ -z "$now" ] || [ "$ref" = HEAD ]; then
+    # A new name, or another place to stand, for a commit that a name holds already: nothing is lost or added.
+    [ -n "$(git for-each-ref --count=1 --contains "$new" 2>/dev/null)" ] && continue
+  fi
   wanted="$wanted $ref"
 done
 [ -n "$wanted" ] || exit 0
