@@ -16,6 +16,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import click
+
 from kagectl.client.address import state_dir
 from kagectl.errors import NOT_FOUND, REFUSED, Complaint
 from kagectl.service.launchd import Launchd
@@ -208,14 +210,14 @@ def installed(environ: Mapping[str, str]) -> tuple[Facts, ServiceManager] | None
 
 
 def obey(facts: Facts, manager: ServiceManager, steps: Sequence[Step]) -> list[Done]:
-    """Have the manager do something with its daemon. Raises Complaint, with the daemon's own last words."""
+    """Have the manager do something with its daemon. Raises Complaint, after the daemon's own last words."""
     try:
         return [do(step, facts.manager_environ) for step in steps]
-    except Complaint as failed:
+    except Complaint:
         code, text = answer(manager.show_logs(tail=5, follow=False), facts.manager_environ)
-        words = [line for line in text.splitlines() if line.strip()][-5:] if code == 0 else []
-        said = "".join(f"\n  {line}" for line in words)
-        raise Complaint(failed.message + said, hint=failed.hint, exit_code=failed.exit_code) from None
+        for line in text.splitlines() if code == 0 else ():
+            click.echo(f"  {line}", err=True)
+        raise
 
 
 def _container(environ: Mapping[str, str], root: Path) -> str:

@@ -182,7 +182,8 @@ def _run(step: Run, environ: Mapping[str, str], pause: Callable[[float], None] =
         if step.may_fail:
             return Done(word="tried", what=shown)
         if time.monotonic() >= deadline:
-            said = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
+            lines = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
+            said = [line for line in lines if not line.startswith('See "systemctl')]  # we look there ourselves
             raise Complaint(
                 f"{shown} failed: {said[-1].strip() if said else f'exit code {done.returncode}'}",
                 hint=step.hint,

@@ -252,3 +252,12 @@ def test_two_people_share_the_template_until_the_last_of_them_leaves(newcomer: S
         bob.run(kagectl, "daemon", "stop")
         host.run(kagectl, "daemon", "uninstall", "--system", "--for", newcomer.user.name)
         assert not template.exists()
+
+
+def test_a_start_that_fails_shows_the_daemons_own_words(newcomer: Service) -> None:
+    newcomer.configure("nonsense = 1\n")
+    newcomer.kagectl("daemon", "install")
+    failed = newcomer.kagectl("daemon", "start", check=False)
+    assert failed.returncode == 4
+    assert "nonsense" in failed.stderr, failed.stderr
+    assert "kagectl daemon logs" in failed.stderr
