@@ -41,8 +41,8 @@ class JsonlAdapter:
         self._max_line_bytes = max_line_bytes
 
     def launch(self, task: Assignment) -> Launch:
-        """The command as it is; the goal is in its environment."""
-        return Launch(argv=task.command)
+        """The command as it is; the goal is in its environment, and so is the session that it told of before."""
+        return Launch(argv=task.command, environment={"KAGE_SESSION": task.session} if task.session else {})
 
     def feed(self, state: bytes, data: bytes, *, final: bool, task: Assignment = UNASSIGNED) -> Fed:
         """Understand whole lines; at the end also the one that has no newline."""
@@ -129,6 +129,11 @@ class _Hearing(Hearing):
             )
         )
 
+    def rate_limit(self, line: Line) -> None:
+        """rate_limit {outcome, text, resets_at}: how much of an account's allowance is left"""
+        outcome, text = fields.word(line, "outcome"), fields.text(line, "text")
+        self.hear("rate_limit", outcome=outcome, text=text, resets_us=fields.moment_us(line, "resets_at"))
+
     def approval_request(self, line: Line) -> None:
         """approval.request {id, title, tool, input, why, timeout_s}"""
         ask = Ask(
@@ -187,6 +192,7 @@ _TYPES: Final[Mapping[str, Callable[[_Hearing, Line], None]]] = MappingProxyType
         "tool.started": _Hearing.tool_started,
         "tool.finished": _Hearing.tool_finished,
         "usage": _Hearing.usage,
+        "rate_limit": _Hearing.rate_limit,
         "progress": lambda hearing, line: hearing.say(line, "progress"),
         "approval.request": _Hearing.approval_request,
         "question": _Hearing.question,

@@ -36,11 +36,11 @@ UNDER_TEST = [
 
 TYPES = [
     *("session", "turn.started", "turn.ended", "message", "thinking", "plan", "tool.started", "tool.finished", "usage"),
-    *("progress", "approval.request", "question", "approval.withdraw", "error", "log", "something.new"),
+    *("rate_limit", "progress", "approval.request", "question", "approval.withdraw", "error", "log", "something.new"),
 ]
 NAMES = [
     *("id", "version", "text", "items", "tool", "input", "output", "outcome", "error", "input_tokens", "output_tokens"),
-    *("cost_usd", "why", "timeout_s", "title", "choices"),
+    *("cost_usd", "why", "timeout_s", "title", "choices", "resets_at"),
 ]
 json_values = st.recursive(
     st.none()

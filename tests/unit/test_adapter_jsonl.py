@@ -1,11 +1,13 @@
 """The jsonl protocol as its document promises it. What holds for every adapter: tests/contract/test_adapters.py."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from kaged.adapters.jsonl import MAX_LINE_BYTES, JsonlAdapter
 from kaged.adapters.wire.clipping import MAX_JSON_BYTES
+from kaged.domain.assignment import Assignment
 from kaged.domain.signals import Ask, Heard, Unask
 
 JSONL = JsonlAdapter()
@@ -26,6 +28,12 @@ def hear(*objects, state=b""):
         ({"type": "thinking", "text": "hm"}, Heard(kind="thinking", text="hm")),
         ({"type": "progress", "text": "3 of 5"}, Heard(kind="progress", text="3 of 5")),
         ({"type": "error", "text": "no"}, Heard(kind="error", text="no")),
+        (
+            {"type": "rate_limit", "outcome": "rejected", "text": "5 h", "resets_at": 1_795_340_000.5},
+            Heard(kind="rate_limit", outcome="rejected", text="5 h", resets_us=1_795_340_000_500_000),
+        ),
+        ({"type": "rate_limit", "resets_at": -1e300}, Heard(kind="rate_limit")),
+        ({"type": "rate_limit", "resets_at": "soon"}, Heard(kind="rate_limit")),
         ({"type": "log", "text": "x"}, Heard(kind="log", text="x")),
         ({"type": "log"}, Heard(kind="log")),
         ({"type": "log", "text": {"a": [1.5]}}, Heard(kind="log", text='{"a":[1.5]}')),
@@ -201,6 +209,12 @@ def test_the_answer_is_one_line_of_ascii():
         JSONL.answer(Ask(key="q\u2028"), "denied", "no\nnever")
         == b'{"type":"approval.answer","id":"q\\u2028","outcome":"denied","note":"no\\nnever"}\n'
     )
+
+
+def test_a_later_run_is_told_the_session_that_the_script_told_of():
+    task = Assignment(run="1.2", command=("x",), working_directory="/", session="s-1", turns=1)
+    assert JSONL.launch(task).environment == {"KAGE_SESSION": "s-1"}
+    assert JSONL.launch(replace(task, session="")).environment == {}
 
 
 def test_a_users_words_are_one_line_as_well():

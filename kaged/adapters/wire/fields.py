@@ -93,6 +93,11 @@ def seconds(line: Line, name: str) -> float:
     return float(max(0, min(_number(line, name), MAX_TIMEOUT_S)))
 
 
+def moment_us(line: Line, name: str) -> int:
+    """A time told in seconds since 1970 UTC, in microseconds; 0 means "not told"."""
+    return int(max(0, min(_number(line, name), 2**40)) * 1_000_000)
+
+
 def key(line: Line, name: str) -> str:
     """A text of 1 to 256 bytes that can be given back exactly as it came, or nothing: it is never cut or bent."""
     value = line.get(name)
