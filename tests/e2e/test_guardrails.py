@@ -3,6 +3,7 @@
 # mypy: disable-error-code="no-untyped-call,no-any-return"
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -219,3 +220,26 @@ def test_an_answer_of_a_rule_is_given_once_across_a_crash_of_the_daemon(tmp_path
         outcomes = [text.split(":")[1] for text in heard(daemon, agent)]
         assert outcomes == ["approved", "approved", "denied"] * 5
         assert len(verdicts(daemon, agent)) == 5
+
+
+def test_an_agent_in_a_worktree_may_work_there_and_is_held_to_its_users_policy(kaged, tmp_path):
+    folder = tmp_path / "w"
+    (folder / ".kage").mkdir(parents=True)
+    for words in (
+        ("init", "-q"),
+        ("-c", "user.name=x", "-c", "user.email=x@x", "commit", "-q", "--allow-empty", "-m", "x"),
+    ):
+        subprocess.run(["git", *words], cwd=folder, check=True)
+    (folder / ".kage" / "config.toml").write_text('[guard]\nprotected = ["vendor/"]\n')  # not committed
+    acts = [shell("touch x"), {"tool": "write", "path": "vendor/x"}, {"tool": "read", "path": "../../owner.token"}]
+    words = [json.dumps(act) for act in acts]
+    agent = kaged.spawn(
+        sys.executable, "-c", AGENT, *words, adapter="jsonl", working_directory=str(folder),
+        guard=spec_pb2.Guard(approve="none"),
+        workspace=spec_pb2.Workspace(kind=spec_pb2.WORKSPACE_KIND_WORKTREE),
+    )  # fmt: skip
+    kaged.wait(agent)
+    outcomes = heard(kaged, agent)
+    assert outcomes[0] == "0:approved:"
+    assert outcomes[1].startswith("1:denied:A rule refused this (protected)")
+    assert outcomes[2].startswith("2:denied:A rule refused this (protected)")

@@ -192,6 +192,16 @@ def test_a_workspace_that_is_reached_by_a_link_is_inside():
     assert told("touch /real/repo/x", context) == ("allow", "default")
 
 
+def test_an_agents_own_place_in_kages_folder_is_its_own_and_no_other():
+    state = "/home/u/.local/state/kage"
+    context = replace(FREE, workspace=f"{state}/workspaces/a1")
+    for text, verdict in (("touch x", "allow"), ("rm -rf build", "allow"), ("touch ../a2/x", "deny"), ("ls ..", "deny"),
+                          ("cat ../../owner.token", "deny"), ("rm -rf ..", "deny"), ("ls ../*", "deny")):  # fmt: skip
+        action = command_action(text, tool="Bash", folder=context.workspace, home="/home/u")
+        assert judge(action, context).verdict == verdict, text
+    assert told(f"ls {state}/runs", replace(FREE, workspace="/home/u"))[0] == "deny"
+
+
 def test_a_policy_says_what_else_may_be_written_and_what_may_not():
     assert told("touch /tmp/a/b", with_policy(writable=("/tmp/**",))) == ("allow", "default")
     assert told("touch /tmp/../etc/x", with_policy(writable=("/tmp/**",))) == ("ask", "workspace")

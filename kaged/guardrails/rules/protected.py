@@ -8,7 +8,7 @@ from typing import Final
 
 from kaged.guardrails.action import WRITING, Action
 from kaged.guardrails.context import Context
-from kaged.guardrails.paths import glob_root, has_glob, inside, may_fit
+from kaged.guardrails.paths import below, glob_root, has_glob, inside, may_fit
 from kaged.guardrails.verdict import PASS, Verdict
 
 RULE: Final = "protected"
@@ -31,7 +31,7 @@ def judge(action: Action, context: Context) -> Verdict:
     for path in dict.fromkeys(action.mentioned):
         for each in context.really(path):
             for folder in context.guarded:
-                if _reaches(each, folder):
+                if _reaches(each, folder) and not _own(each, folder, context):
                     return _deny(each, "it belongs to Kage")
             for pattern in UNTOUCHABLE:
                 if _fits(each, pattern, context) and not any(_exactly(each, allowed, context) for allowed in READABLE):
@@ -53,6 +53,12 @@ def _changed(action: Action) -> tuple[str, ...]:
 def _reaches(path: str, folder: str) -> bool:
     root = glob_root(path) if has_glob(path) else path
     return inside(root, folder) or (has_glob(path) and inside(folder, root) and root != "/" and _long(path, folder))
+
+
+def _own(path: str, folder: str, context: Context) -> bool:
+    """The agent's own place may lie in Kage's folder."""
+    root = glob_root(path) if has_glob(path) else path
+    return any(below(place, folder) and inside(root, place) for place in context.really(context.workspace))
 
 
 def _long(pattern: str, folder: str) -> bool:

@@ -72,11 +72,16 @@ class Guarding:
         run = state.run.id if state.run is not None else ""
         held = self._held.get(state.id)
         if held is None or held.run != run:
+            plan = state.workspace.plan if state.workspace is not None else None
+            own = plan is not None and plan.kind != "here"
+            # In a place of its own an agent is held to the file that its user has, not to the copy in the place.
+            folder = (plan.repository or state.spec.working_directory) if plan is not None and own else state.cwd
             try:
-                ground = self._grounds.ground(state.spec.namespace, state.cwd)
+                ground = self._grounds.ground(state.spec.namespace, folder)
             except (OSError, KageError) as error:
                 log.warning("policy_unreadable agent=%s error=%s", state.id, error)
                 ground = Ground(policy=Policy(approve="always"), workspace=state.cwd)
             policy = with_guard(ground.policy, state.spec.guard, state.id)
-            held = self._held[state.id] = Held(run=run, policy=policy, workspace=ground.workspace)
+            workspace = plan.path if plan is not None and own else ground.workspace
+            held = self._held[state.id] = Held(run=run, policy=policy, workspace=workspace)
         return held
