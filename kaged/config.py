@@ -31,6 +31,8 @@ class Config:
     log_level: str = "info"
     log_format: str = "auto"
     max_subscribers: int = 1000
+    max_agents: int = 0
+    max_agents_per_namespace: int = 0
     unsupervised_s: float = 900
     min_free_bytes: int = 64 << 20
     spool_bytes: int = 1 << 30
@@ -163,7 +165,9 @@ def _with(config: Config, values: Mapping[str, Any], path: Path) -> Config:
                 changes[key] = value
             case "on_stop" if value in ("auto", "keep", "stop"):
                 changes[key] = value
-            case "max_subscribers" | "min_free_bytes" if str(value).isdigit():
+            case "max_subscribers" | "min_free_bytes" | "max_agents" | "max_agents_per_namespace" if str(
+                value
+            ).isdigit():
                 changes[key] = int(value)
             case "spool_bytes" | "max_spool_bytes" if str(value).isdigit():
                 if 0 < int(value) < MIN_SPOOL_BYTES:

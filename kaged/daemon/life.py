@@ -38,6 +38,7 @@ from kaged.rpc.identity import AgentGate, Identity, OwnerGate, run_token, secret
 from kaged.rpc.server import Doors
 from kaged.runtime.core import Core
 from kaged.runtime.engine import Caller
+from kaged.runtime.queue import Places
 from kaged.runtime.retention import keep_retention
 from kaged.runtime.runs.held import Fence
 from kaged.runtime.runs.run_host import Settings
@@ -53,7 +54,8 @@ from kaged.store.rows.rocks import RocksStore
 from kaged.version import __version__
 from kaged.workspace.provider import LocalWorkspaces
 
-_RELOADABLE: Final = frozenset(("log_level", "min_free_bytes", "on_stop", "keep_output_s"))
+_PLACES: Final = ("max_agents", "max_agents_per_namespace")
+_RELOADABLE: Final = frozenset(("log_level", "min_free_bytes", "on_stop", "keep_output_s", *_PLACES))
 _TICK_S: Final = 1.0  # each one costs an idle daemon 0.02 % of a core
 EXIT_OK: Final = 0
 EXIT_STORE_FAILED: Final = 74  # EX_IOERR: what reached the disk is unknown
@@ -197,6 +199,7 @@ class Daemon:
             unsupervised_s=config.unsupervised_s,
             max_subscribers=config.max_subscribers,
             base_env=base_environment(self._environ),
+            places=_places(config),
             spool_bytes=config.spool_bytes,
             max_spool_bytes=config.max_spool_bytes,
             keep_free_bytes=2 * config.min_free_bytes,  # the second half is for recording what waits
@@ -296,6 +299,8 @@ class Daemon:
         applied = [name for name in changed if name in _RELOADABLE]
         later = [name for name in changed if name not in _RELOADABLE]
         self._config = fresh
+        if self._core is not None:
+            self._core.change_places(_places(fresh))
         logging.getLogger().setLevel(fresh.log_level.upper())
         log.info("reloaded applied=%s needs_restart=%s", applied, later)
         return applied, later
@@ -313,6 +318,10 @@ class Daemon:
         """Begin to stop."""
         if self._leaving is not None:
             self._leaving.want(stop_agents=stop_agents, timeout_s=timeout_s, reason=reason)
+
+
+def _places(config: Config) -> Places:
+    return Places(overall=config.max_agents, of_namespace=config.max_agents_per_namespace)
 
 
 def _first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:

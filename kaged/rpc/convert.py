@@ -207,6 +207,8 @@ def progress(loop: GoalLoop, goal: GoalState) -> agents_pb.Progress:
 def _waiting_for(state: AgentState) -> str:
     if state.phase == "backoff":
         return "backoff"
+    if state.queued:
+        return "after" if state.spec.after else "queue"
     if state.phase == "idle" and state.supervisor:
         return "supervisor"
     if state.goal is not None and state.goal.paused == "rate_limit" and not state.approvals:

@@ -15,7 +15,7 @@ from kaged.domain.events.guardrail import GuardrailJudged
 from kaged.domain.frozen import frozen
 from kaged.domain.machines import agent as machine
 from kaged.domain.machines.agent import AgentState, AgentSupervised
-from kaged.domain.spec import AgentSpec, violations
+from kaged.domain.spec import AgentSpec, Violation, violations
 from kaged.guardrails import admission
 from kaged.guardrails.policy import NO_FILES, Grounds
 from kaged.ports import Adapter, Messenger
@@ -61,6 +61,7 @@ class Agents:
         grounds: Grounds = NO_FILES,
     ) -> None:
         self.draining = False
+        self.has_place: Callable[[AgentSpec], bool] = lambda spec: not spec.after  # the queue knows better
         self._engine = engine
         self._views = views
         self._reader = reader
@@ -153,13 +154,28 @@ class Agents:
             if taken is not None:
                 raise NameTaken(checked.name, taken)
             number = self._engine.world.numbers + 1
-            events = machine.decide_spawn(checked, number=number, supervisor="", run=f"{agent}.1")
+            queued = not self.has_place(checked)
+            run = f"{agent}.1"
+            events = machine.decide_spawn(checked, number=number, supervisor="", run=run, queued=queued)
             return self._engine.commit(self._engine.agent_drafts(agent, events), caller, secret_rows(agent, secrets))
 
         agent = self._engine.system.short_id()
-        checked = self.check(self.named(spec, agent), secrets)
+        checked = self._after(self.check(self.named(spec, agent), secrets))
         receipt = await self._engine.once(caller, act)
         return self._answer(self._agent_of(receipt) if receipt.repeated else agent, receipt)
+
+    def _after(self, spec: AgentSpec) -> AgentSpec:
+        """The spec with ids for the agents that must succeed before it: names change hands. Raises Invalid."""
+        wrong: list[Violation] = []
+        found: list[str] = []
+        for index, reference in enumerate(spec.after):
+            try:
+                found.append(self.resolve(reference))
+            except (AgentNotFound, AgentAmbiguous, Invalid) as error:
+                wrong.append((f"spec.after[{index}]", str(error)))
+        if wrong:
+            raise Invalid(*wrong)
+        return replace(spec, after=tuple(dict.fromkeys(found)))
 
     async def stop(
         self,

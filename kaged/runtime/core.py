@@ -26,6 +26,7 @@ from kaged.runtime.approvals import Approvals
 from kaged.runtime.engine import DAEMON_STREAM, Caller, Engine, Receipt
 from kaged.runtime.goals.goals import Goals
 from kaged.runtime.goals.judging import Judging
+from kaged.runtime.queue import Places, Queue
 from kaged.runtime.runs.children import Children
 from kaged.runtime.runs.run_facts import perform
 from kaged.runtime.runs.run_host import RunHost, Settings, fact_at
@@ -85,6 +86,8 @@ class Core:
             self.engine, self.views, self.reader, adapters, executor.enforces, grounds=settings.grounds
         )
         self.approvals = Approvals(self.engine, self.views, adapters, self.agents.load)
+        self.queue = Queue(self.engine, self.agents, lambda: self._places)
+        self._places = settings.places
         self.timers = Timers(journal.now_us, self._due)
         self._tree_work = TreeWork(self.engine, self.agents, self.views, self.timers)
         self.trees = Trees(self.engine, self.agents, self.views, self._tree_work)
@@ -117,7 +120,7 @@ class Core:
         self._sampler = sampler
         self._settings = settings
         self._pid = pid
-        for listener in (self.children, self.workspaces, self._tree_work, self.goals, self):
+        for listener in (self.children, self.workspaces, self._tree_work, self.goals, self.queue, self):
             self.engine.listen(listener)
 
     # --- recovery ----------------------------------------------------------------------------------------------
@@ -206,9 +209,15 @@ class Core:
             if kept.state.phase == "backoff":
                 self.timers.arm(("agent", kept.state.id), kept.state.due_us)
             self.goals.look(kept.state)
+        self.queue.look()
         for approval in self.world.approvals.values():
             if approval.state == "open" and approval.deadline_us:
                 self.timers.arm(("approval", approval.id), approval.deadline_us)
+
+    def change_places(self, places: Places) -> None:
+        """How many agents may be at work from now on; those that are stay."""
+        self._places = places
+        self.queue.look()
 
     async def say_stopped(self, agents: str, reason: str) -> None:
         """Record an orderly stop as the last fact."""

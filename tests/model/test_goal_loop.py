@@ -69,7 +69,7 @@ class LoopMachine(RuleBasedStateMachine):
             match event:
                 case facts.RunWanted():
                     assert before.live_run is None, "a second run beside the first"
-                    assert not held, "a run for an agent that is paused"
+                    assert not held or event.cause == "requested", "a run for an agent that is paused"
                     self.prompts = 1
                 case facts.InputAccepted(eof=False, data=data) if data != b"stop":
                     assert not held, "a prompt for an agent that is paused"

@@ -170,14 +170,16 @@ class EventRedacted(_message.Message):
     def __init__(self, first_seq: _Optional[int] = ..., last_seq: _Optional[int] = ..., bodies: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class AgentSpawned(_message.Message):
-    __slots__ = ("number", "spec", "supervisor")
+    __slots__ = ("number", "spec", "supervisor", "queued")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     SPEC_FIELD_NUMBER: _ClassVar[int]
     SUPERVISOR_FIELD_NUMBER: _ClassVar[int]
+    QUEUED_FIELD_NUMBER: _ClassVar[int]
     number: int
     spec: _spec_pb2.AgentSpec
     supervisor: str
-    def __init__(self, number: _Optional[int] = ..., spec: _Optional[_Union[_spec_pb2.AgentSpec, _Mapping]] = ..., supervisor: _Optional[str] = ...) -> None: ...
+    queued: bool
+    def __init__(self, number: _Optional[int] = ..., spec: _Optional[_Union[_spec_pb2.AgentSpec, _Mapping]] = ..., supervisor: _Optional[str] = ..., queued: bool = ...) -> None: ...
 
 class AgentStopWanted(_message.Message):
     __slots__ = ("cause", "limit", "signal", "grace_s", "run", "order", "offset", "length")

@@ -26,6 +26,7 @@ class Spawned:
     number: int
     spec: AgentSpec
     supervisor: str
+    queued: bool = False
 
 
 @frozen

@@ -24,6 +24,7 @@ from kaged.guardrails.policy import NO_FILES, Grounds
 from kaged.ports import Adapter, Executor, Launched, RunFolder
 from kaged.runtime.agents import Agents, inputs_after, inputs_of, next_run
 from kaged.runtime.engine import Engine
+from kaged.runtime.queue import Places
 from kaged.runtime.runs.capture import Place, Reading
 from kaged.runtime.runs.guarding import Guarding
 from kaged.runtime.runs.held import Event, Fence
@@ -55,6 +56,7 @@ class Settings:
     unsupervised_s: float
     max_subscribers: int
     base_env: Mapping[str, str]
+    places: Places = Places()
     spool_bytes: int
     max_spool_bytes: int
     keep_free_bytes: int

@@ -22,11 +22,7 @@ from kaged.store.wire.door import engine_entry
 from kaged.store.wire.entry import Entry
 
 DomainEvent = (
-    facts.AgentEvent
-    | facts.CaptureEvent
-    | facts.DaemonEvent
-    | guardrail_facts.GuardrailJudged
-    | tree_facts.Event
+    facts.AgentEvent | facts.CaptureEvent | facts.DaemonEvent | guardrail_facts.GuardrailJudged | tree_facts.Event
 )
 
 _CHANNELS: Final = {"out": fact_pb2.OUTPUT_CHANNEL_STDOUT, "err": fact_pb2.OUTPUT_CHANNEL_STDERR}
@@ -178,14 +174,17 @@ class _SpawnedFlat(_Flat):
     def fact(self, event: object) -> fact_pb2.Fact:
         assert isinstance(event, facts.Spawned)
         spawned = fact_pb2.AgentSpawned(
-            number=event.number, spec=wire_spec.to_wire(event.spec, text=False), supervisor=event.supervisor
+            number=event.number,
+            spec=wire_spec.to_wire(event.spec, text=False),
+            supervisor=event.supervisor,
+            queued=event.queued,
         )
         return fact_pb2.Fact(agent_spawned=spawned)
 
     def decode(self, message: event_pb2.Event) -> DomainEvent:
         fact = message.meta.fact.agent_spawned
         spec = wire_spec.from_wire(fact.spec, message.body.agent)
-        return facts.Spawned(number=fact.number, spec=spec, supervisor=fact.supervisor)
+        return facts.Spawned(number=fact.number, spec=spec, supervisor=fact.supervisor, queued=fact.queued)
 
 
 class _JudgedFlat(_Flat):

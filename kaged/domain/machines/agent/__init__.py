@@ -36,6 +36,7 @@ from kaged.domain.machines.agent.state import (
 )
 from kaged.domain.machines.agent.wishes import (
     decide_due,
+    decide_in_vain,
     decide_input,
     decide_remove,
     decide_resize,
@@ -44,6 +45,7 @@ from kaged.domain.machines.agent.wishes import (
     decide_spawn,
     decide_start,
     decide_stop,
+    decide_turn,
 )
 
 __all__ = [
@@ -58,6 +60,7 @@ __all__ = [
     "apply",
     "decide_due",
     "decide_ended",
+    "decide_in_vain",
     "decide_input",
     "decide_interrupt",
     "decide_judged",
@@ -72,6 +75,7 @@ __all__ = [
     "decide_spawn",
     "decide_start",
     "decide_stop",
+    "decide_turn",
     "decide_wake",
     "spawn",
     "spent",

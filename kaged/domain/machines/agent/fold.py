@@ -54,6 +54,7 @@ def spawn(agent: str, event: Spawned, at_us: int) -> AgentState:
         number=event.number,
         spec=event.spec,
         supervisor=event.supervisor,
+        queued=event.queued,
         goal=GoalState() if event.spec.loop is not None else None,
         created_us=at_us,
         updated_us=at_us,
@@ -71,8 +72,8 @@ def apply(state: AgentState, event: AgentEvent, at_us: int) -> AgentState:
             window, failures = ((), 0) if event.cause == "requested" else (state.window, state.failures)
             goal = begun_anew(state.goal) if state.goal is not None and event.cause == "requested" else state.goal
             return replace(
-                state, run=run, phase="starting", goal=goal, restarts=restarts, retries=retries, window=window,
-                failures=failures, due_us=0, stop=None, ended=None, updated_us=at_us,
+                state, run=run, phase="starting", goal=goal, queued=False, restarts=restarts, retries=retries,
+                window=window, failures=failures, due_us=0, stop=None, ended=None, updated_us=at_us,
             )  # fmt: skip
         case RunStarted():
             return _with_run(

@@ -82,6 +82,7 @@ class AgentState:
     approvals: tuple[str, ...] = ()
     usage: Usage = Usage()
     goal: GoalState | None = None
+    queued: bool = False  # waits for its first run: for other agents, or for a place
     workspace: WorkspaceState | None = None
     created_us: int = 0
     updated_us: int = 0
@@ -120,7 +121,7 @@ class AgentState:
         return self.workspace.plan.cwd if self.workspace is not None else self.spec.working_directory
 
     def _between_runs(self) -> str:
-        return self._held or ("running" if self.goal is not None else "pending")
+        return self._held or ("running" if self.goal is not None and not self.queued else "pending")
 
     def _at_work(self) -> str:
         return "waiting" if self.approvals else self._held or "running"

@@ -26,10 +26,12 @@ from kaged.domain.orders import Order, ResizeOrder, SignalOrder, StopOrder, orde
 from kaged.domain.spec import AgentSpec
 
 
-def decide_spawn(spec: AgentSpec, *, number: int, supervisor: str, run: str) -> tuple[AgentEvent, ...]:
-    """A new agent. A supervisor's child waits for its tree to start it."""
-    spawned = Spawned(number=number, spec=spec, supervisor=supervisor)
-    if supervisor:
+def decide_spawn(
+    spec: AgentSpec, *, number: int, supervisor: str, run: str, queued: bool = False
+) -> tuple[AgentEvent, ...]:
+    """A new agent. A supervisor's child waits for its tree to start it, a queued one for its turn."""
+    spawned = Spawned(number=number, spec=spec, supervisor=supervisor, queued=queued)
+    if supervisor or queued:
         return (spawned,)
     return (spawned, RunWanted(run=run, attempt=1, cause="spawn", ordinal=0))
 
@@ -142,6 +144,20 @@ def decide_remove(state: AgentState, *, keep_workspace: bool = False) -> tuple[A
     if state.phase != "ended":
         raise AgentSupervised(state, "delete") if state.supervisor else AgentNotEnded(state)
     return () if state.removed else (Removed(keep_workspace=keep_workspace),)
+
+
+def decide_turn(state: AgentState, *, run: str) -> tuple[AgentEvent, ...]:
+    """What it waited for in the queue has come."""
+    if not state.queued or state.phase != "idle":
+        return ()
+    return (RunWanted(run=run, attempt=next_attempt(state), cause="queue", ordinal=0),)
+
+
+def decide_in_vain(state: AgentState, *, name: str, outcome: str) -> tuple[AgentEvent, ...]:
+    """An agent that had to succeed before this one did not: that is the end of it."""
+    if not state.queued or state.phase != "idle":
+        return ()
+    return (ended_as(state, "failed", "dependency", note=f"agent {name}, which had to succeed first, {outcome}"),)
 
 
 def decide_due(state: AgentState, *, run: str, now_us: int) -> tuple[AgentEvent, ...]:
