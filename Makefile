@@ -15,7 +15,7 @@ JOBS ?= auto
 # Code in documents is laid out for people.
 FORMAT := $(BIN)/ruff format --exclude '*.md' --exclude .venv
 
-.PHONY: help demo test check format proto breaking bench run search test-agents torture torture-sweep torture-points dist test-dist clean
+.PHONY: help demo test check format proto breaking bench run search test-agents torture torture-sweep torture-points dist test-dist test-onefile clean
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -91,6 +91,9 @@ dist: ## build dist/: wheel, sdist, and kage, one file that needs nothing instal
 
 test-dist: $(VENV)/.ready dist ## build dist/ and try all of it: without Python, on a real systemd, in a new venv (minutes)
 	@KAGE_ONE_FILE=dist/kage $(BIN)/python -m pytest -q -ra tests/dist
+
+test-onefile: $(VENV)/.ready ## the same for a quickly pressed one file of this work tree, without network
+	@KAGE_ONE_FILE=quick $(BIN)/python -m pytest -q -ra tests/dist
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) .torture .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist build

@@ -65,7 +65,7 @@ def build(python: str, wheel: Path, work: Path, out: Path, cc: str) -> None:
     print(f"{out}: {size:.1f} MB, unpacked {unpacked:.0f} MB, Python {interpreter.full}, {name}")
 
 
-def pack(folder: Path, version: str, work: Path, out: Path, cc: str, *, preset: int = 9 | lzma.PRESET_EXTREME) -> str:
+def pack(folder: Path, version: str, work: Path, out: Path, cc: str, *, preset: int = 6) -> str:
     """Make the file `out` from a finished tree. Returns what its folder will be called, but for the path's mark."""
     archive, payload, draft = work / "tree.tar", work / "tree.tar.xz", work / "kage"
     _archive(folder, archive)

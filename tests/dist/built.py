@@ -1,4 +1,4 @@
-"""The one file for tests: what KAGE_ONE_FILE names (`make test-dist` built it), else a quick one of this work tree.
+"""The one file for tests: what KAGE_ONE_FILE names (`make test-dist` built it), or for "quick" one of this work tree.
 
 The quick one differs in how it came to its packages (copied from this environment, no network) and in how hard it is
 pressed; stub, interpreter and layout are the same. `another_release` makes a second version from the same tree.
@@ -42,7 +42,7 @@ def missing() -> str:
 def make(work: Path) -> OneFile:
     """The one file; builds it below `work` (half a minute) unless there is one."""
     given = os.environ.get("KAGE_ONE_FILE")
-    if given:
+    if given and given != "quick":
         path = Path(given).resolve()
         return OneFile(path, path.parents[1] / "build" / "dist" / "onefile" / "tree")
     packages = work / "packages"
