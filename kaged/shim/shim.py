@@ -56,6 +56,7 @@ KILL_LIMIT_S = 10.0  # after this a process that SIGKILL did not end is reported
 DISK_RETRY_S = 0.25
 HELD_LOOK_S = 1.0  # a held agent is let on by the bell; this is for a daemon that came back, and for other runs' room
 HELD_SAID_S, HELD_OVER_S = 1.0, 5.0  # a hold shorter than the first is no news; a pause shorter than the second no end
+DISK_STEP = 1 << 20
 LAST_WORDS_BYTES = 1 << 20  # of an agent that is stopped because its spool is full
 SPOOL_GIVE_UP_S = 60.0  # only for errors that are not "full", and only after every process is gone
 
@@ -452,7 +453,7 @@ class Backlog:
         self.floors = {"out": 0, "err": 0}
         self.given_up = {"out": 0, "err": 0}
         self.full = ""  # the limit that is reached
-        self.looked_at = 0  # bytes in our spools when all runs and the disk were last looked at
+        self.looked_at = self.disk_looked_at = 0  # bytes in our spools when all runs and the disk were last looked at
         self.number = 0  # of what was said; odd: that the agent is held
         self.since: float | None = None  # held since
         self.free_since = self.say_at = 0.0
@@ -488,15 +489,16 @@ class Backlog:
                 return 0
         size = sum(sizes.values())
         step = min(max(self.total // 256, 1 << 20), 16 << 20)
-        if self.full or size - self.looked_at >= step:
-            if self.total and waiting_everywhere() >= self.total:
+        if self.total and (self.full or size - self.looked_at >= step):
+            if waiting_everywhere() >= self.total:
                 self.full = "max_spool_bytes"
-            elif self.keep_free and free_bytes() < self.keep_free:
-                self.full = "keep_free_bytes"
-            else:
-                self.looked_at, self.full = size, ""
-            if self.full:
                 return 0
+            self.looked_at = size
+        if self.keep_free and (self.full or size - self.disk_looked_at >= DISK_STEP):
+            if free_bytes() < self.keep_free:
+                self.full = "keep_free_bytes"
+                return 0
+            self.disk_looked_at = size
         self.full = ""
         return room
 

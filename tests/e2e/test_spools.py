@@ -91,6 +91,7 @@ def test_what_was_written_while_no_daemon_was_there_is_held_at_the_limit_and_com
     agent = kaged.spawn(*python(LINES), limits=spec_pb2.Limits(spool_bytes=LIMIT), **PIPE)
     kaged.wait_state(agent, agent_service_pb2.AGENT_STATE_RUNNING)
     kaged.send(agent, b"50000\n", eof=True)
+    heard(kaged, agent)
     kaged.kill()
     backlog = kaged.state / "runs" / f"{agent}.1" / "backlog.json"
     eventually(backlog.exists, "the shim to say that it holds the agent")
@@ -132,6 +133,7 @@ def test_an_agent_that_is_stopped_for_its_backlog_has_failed_at_that_limit(kaged
     agent = kaged.spawn(*python(LINES), limits=limits, **PIPE)
     kaged.wait_state(agent, agent_service_pb2.AGENT_STATE_RUNNING)
     kaged.send(agent, b"5000000\n")
+    heard(kaged, agent)
     kaged.kill()
     eventually((kaged.state / "runs" / f"{agent}.1" / "sealed.json").exists, "the shim to stop it")
     size = spool(kaged, agent).st_size
@@ -205,6 +207,11 @@ def test_no_byte_is_recorded_twice_or_vanishes_unsaid_when_daemons_die_while_out
     assert code_ == 0, words
 
 
+def heard(kaged: Kaged, agent: str) -> None:
+    """Return when the agent has begun to answer: a send is answered before it is in the run folder."""
+    eventually(lambda: spool(kaged, agent).st_size, "the agent to hear what it was sent")
+
+
 def wait_recorded(kaged: Kaged, agent: str, size: int) -> None:
     eventually(lambda: recorded(kaged, agent) >= size or over(kaged, agent), f"{size} bytes to be recorded")
 
@@ -269,3 +276,34 @@ def test_kagectl_logs_says_where_output_was_given_up(kaged: Kaged) -> None:
     assert shown.stdout == lines(0, gap[0]) + lines(gap[1], end)
     assert f"before byte {gap[1]} were given up" in shown.stderr.decode()
     kaged.end(agent)
+
+
+def test_a_disk_that_agents_would_have_filled_while_no_daemon_was_there_has_room_to_record_it(tmp_path: Path) -> None:
+    state, count = tmp_path / "state", 500_000
+    state.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=128m,mode=0700", "kage", str(state)]
+    if os.geteuid() != 0 or subprocess.run(mount, check=False).returncode:
+        pytest.skip("only root may mount, where it is allowed")
+    try:
+        with Kaged(tmp_path, environment={"KAGED_MIN_FREE_BYTES": str(8 << 20)}) as kaged:
+            agent = kaged.spawn(*python(LINES), **PIPE)
+            kaged.wait_state(agent, agent_service_pb2.AGENT_STATE_RUNNING)
+            disk = os.statvfs(state)
+            with (state / "filler").open("wb") as filler:
+                os.posix_fallocate(filler.fileno(), 0, disk.f_bavail * disk.f_frsize - (36 << 20))
+            kaged.send(agent, b"%d\n" % count, eof=True)
+            heard(kaged, agent)
+            kaged.kill()
+            eventually((state / "runs" / f"{agent}.1" / "backlog.json").exists, "the shim to hold the agent")
+            assert os.statvfs(state).f_bavail * disk.f_frsize >= 12 << 20
+            waiting = spool(kaged, agent).st_size
+            kaged.start()
+            wait_recorded(kaged, agent, waiting)
+            assert kaged.wait(kaged.spawn("true")).state == agent_service_pb2.AGENT_STATE_SUCCEEDED
+            held = facts(kaged, agent, "output.held")[0]
+            assert held.meta.fact.output_held.limit == "keep_free_bytes"
+            (state / "filler").unlink()
+            assert kaged.wait(agent).run.stdout_bytes == count * 64
+            assert kaged.output(agent) == lines(0, count * 64)
+    finally:
+        subprocess.run(["umount", "-l", str(state)], check=False)
