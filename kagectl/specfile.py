@@ -9,7 +9,7 @@ import difflib
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-from kagectl import loops
+from kagectl import guards, loops
 from kagectl.errors import Complaint
 from kagectl.quantities import duration_s, size_bytes, span_s
 from kagectl.specs import CAPTURES, FULL_POLICIES, RESTARTS, STDINS, words
@@ -170,6 +170,9 @@ def agent_spec(table: Table) -> pb.AgentSpec:
         limits.close()
     if (place := table.take("workspace", _workspace, None)) is not None:
         spec.workspace.CopyFrom(place)
+    if guard := table.table("guard"):
+        spec.guard.CopyFrom(_guard(guard))
+        guard.close()
     if stop := table.table("stop"):
         spec.stop.signal = stop.take("signal", text, "")
         grace_s = stop.take("grace", number_s, -1.0)
@@ -196,6 +199,22 @@ def _workspace(value: object, path: str) -> pb.Workspace:
     )
     table.close()
     return place
+
+
+def _guard(table: Table) -> pb.Guard:
+    """`[guard]`: the same words as on the command line. Does not close the table."""
+
+    def listed(key: str) -> list[str]:
+        no_words: list[str] = []
+        return table.take(key, lambda value, path: words(value, what=path), no_words)
+
+    return pb.Guard(
+        approve=table.take("approve", choice({level: level for level in guards.LEVELS}), ""),
+        rules=guards.rules(listed("allow"), listed("ask"), listed("deny"), what=f"{table.path}."),
+        protected_paths=listed("protected"),
+        hosts=listed("hosts"),
+        answer_within_s=table.take("answer_within", number_s, 0.0),
+    )
 
 
 def goal_loop(table: Table) -> goal_pb2.GoalLoop:

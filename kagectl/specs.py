@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from kagectl import loops
+from kagectl import guards, loops
 from kagectl.agent_kinds import KINDS
 from kagectl.errors import Complaint
 from kagectl.quantities import duration_s, pair, size_bytes, span_s
@@ -87,6 +87,13 @@ class SpecOptions(WorkspaceOptions):
     namespace: str | None = None
     priority: int | None = None
     after: tuple[str, ...] = ()
+    approve: str | None = None
+    allow: tuple[str, ...] = ()
+    ask: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+    protect: tuple[str, ...] = ()
+    host: tuple[str, ...] = ()
+    answer_within: str | None = None
 
 
 def spec_of(options: SpecOptions, *, base: pb.AgentSpec, env: Mapping[str, str], here: str) -> pb.AgentSpec:
@@ -125,6 +132,7 @@ def spec_of(options: SpecOptions, *, base: pb.AgentSpec, env: Mapping[str, str],
         spec.capture = CAPTURES[options.capture]
     spec.merge_stderr = options.merge_stderr or spec.merge_stderr
     _work(spec, options)
+    guards.hold(spec, options)
     return spec
 
 

@@ -7,6 +7,7 @@ from typing import TypeVar
 import click
 
 from kagectl.agent_kinds import KINDS
+from kagectl.guards import OPTIONS as GUARD_OPTIONS
 from kagectl.loops import CRITERIA
 from kagectl.specfile import agent_file
 from kagectl.specs import CAPTURES, FULL_POLICIES, RESTARTS, STDINS, SpecOptions, read_document, spec_of
@@ -64,6 +65,7 @@ _OPTIONS: tuple[Callable[[F], F], ...] = (
     ),
     click.option("--after", multiple=True, metavar="AGENT", help="Starts when this one has succeeded."),
     *WORKSPACE_OPTIONS,
+    *GUARD_OPTIONS,
     click.option("--restart", type=click.Choice(list(RESTARTS)), default=None, help="When to start it again."),
     click.option("--max-restarts", type=click.IntRange(min=0), default=None, help="Within the window."),
     click.option("--restart-window", metavar="TIME", default=None, help="The window, such as 60s."),
