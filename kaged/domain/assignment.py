@@ -24,6 +24,7 @@ class Assignment:
     `input_tokens`, `output_tokens`: what it was heard to have used before.
     `loop`: Kage decides after each turn whether there is another one, so the run is not done when a turn ends; then
     `terms` says by what the end is recognised, and `next_words` what the agent is told instead of its goal.
+    `approve`: the level of approval that its spec names; where there is one, the agent is made to ask.
     """
 
     run: str
@@ -38,6 +39,7 @@ class Assignment:
     iteration: int = 1
     terms: str = ""
     next_words: str = ""
+    approve: str = ""
 
     @property
     def words(self) -> str:
@@ -76,6 +78,7 @@ def assignment(state: AgentState, run: str) -> Assignment:
         iteration=goal.iterations + 1 if goal is not None else 1,
         terms=terms(spec.loop) if spec.loop is not None else "",
         next_words=goal.words if goal is not None else "",
+        approve=spec.guard.approve,
     )
 
 

@@ -5,6 +5,7 @@ known before the process is, and the same if the start is repeated.
 """
 
 import hashlib
+import json
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, Literal
@@ -25,6 +26,11 @@ _PAIRS: Final = (
     ("--input-format", "stream-json"),
     ("--permission-prompt-tool", "stdio"),
 )
+_CHANGING: Final = ("Bash", "Edit", "Write", "MultiEdit", "NotebookEdit")
+_LOOKING: Final = ("Read", "Glob", "Grep", "LS", "WebFetch", "WebSearch", "Task")
+_ASKED: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {"on-commit": _CHANGING, "on-write": _CHANGING, "always": (*_CHANGING, *_LOOKING)}
+)
 _SESSION_FLAGS: Final = ("--session-id", "--resume", "-r", "--continue", "-c")
 
 
@@ -35,6 +41,12 @@ def arguments(task: Assignment) -> tuple[str, ...]:
     for flag, value in _PAIRS:
         if not _has(given, flag):
             more += (flag, value)
+    if asked := _ASKED.get(task.approve):
+        # In its own settings `ask` goes before `allow`, so what a person once allowed there is asked here again.
+        if not _has(given, "--permission-mode"):
+            more += ("--permission-mode", "default")
+        if not _has(given, "--settings"):
+            more += ("--settings", json.dumps({"permissions": {"ask": asked}}, separators=(",", ":")))
     if not any(_has(given, flag) for flag in _SESSION_FLAGS):
         more += ("--resume", task.session) if task.session else ("--session-id", session_of(task.run))
     return (*given, *more)

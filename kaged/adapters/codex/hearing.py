@@ -26,11 +26,14 @@ class CodexHearing(RpcHearing):
     def answered(self, number: int, result: Line) -> None:
         if number == json_rpc.HELLO:
             self.send({"method": "initialized"})
+            # A level of approval: it asks before all but what it knows to only read, whatever its own settings say.
+            asks: dict[str, Json] = {"approvalPolicy": "untrusted"} if self.task.approve not in ("", "none") else {}
             if self.task.session:
-                resume: dict[str, Json] = {"threadId": self.task.session, "excludeTurns": True}
+                resume: dict[str, Json] = {"threadId": self.task.session, "excludeTurns": True, **asks}
                 self.send(request(json_rpc.SESSION, "thread/resume", resume))
             else:
-                self.send(request(json_rpc.SESSION, "thread/start", {"cwd": self.task.working_directory}))
+                start: dict[str, Json] = {"cwd": self.task.working_directory, **asks}
+                self.send(request(json_rpc.SESSION, "thread/start", start))
         elif number == json_rpc.SESSION:
             thread = result.get("thread")
             native = fields.word(thread, "id") if isinstance(thread, dict) else ""
