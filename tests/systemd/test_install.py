@@ -140,7 +140,7 @@ def test_uninstalled_it_is_gone_but_agents_and_journal_stay_and_any_kaged_takes_
     agent = kage.spawn("sleep", "600")
     before = newcomer.agent_pids(agent)
     shown = newcomer.kagectl("daemon", "uninstall").stdout
-    assert "1 agents go on" in shown
+    assert "1 agent goes on" in shown
     assert not there(newcomer, UNIT)
     assert not there(newcomer, SLICE)
     assert newcomer.user.shown("kaged.service", "LoadState") == "not-found"
@@ -190,8 +190,17 @@ def test_a_place_of_its_own_goes_with_the_service(newcomer: Service) -> None:
     state = f"{newcomer.user.home}/elsewhere"
     shown = newcomer.kagectl("daemon", "install", "--state-dir", state, "--now").stdout
     assert f"export KAGE_STATE_DIR={state}" in shown
-    status = newcomer.user.run("env", f"KAGE_STATE_DIR={state}", "kagectl", "daemon", "status", "-o", "json").stdout
-    assert json.loads(status)["stateDir" if "stateDir" in status else "state_dir"] == state
+    there = ("env", f"KAGE_STATE_DIR={state}", "kagectl", "daemon")
+    status = json.loads(newcomer.user.run(*there, "status", "-o", "json").stdout)
+    assert (status["pid"], status["state_dir"]) == (newcomer.pid, state)
+    newcomer.user.run(*there, "stop")
+    eventually(lambda: newcomer.shown("ActiveState") == "inactive", "the service to end")
+    newcomer.user.run(*there, "start")  # the service's, not another one beside it
+    assert newcomer.shown("ActiveState") == "active"
+    newcomer.user.run(*there, "stop")
+    newcomer.kagectl("daemon", "start")  # nobody named that place: this one is somewhere else, and detached
+    assert newcomer.shown("ActiveState") == "inactive"
+    newcomer.kagectl("daemon", "stop")
 
 
 def test_without_lingering_it_is_said_and_after_su_it_still_finds_the_manager(newcomer: Service, host: Host) -> None:
@@ -224,7 +233,7 @@ def test_the_machines_systemd_has_it_for_one_person_and_gives_it_back(newcomer: 
     assert host.run("systemctl", "is-enabled", unit).stdout == "enabled\n"
     assert "kaged ready" in host.run("journalctl", "--unit", unit, "--no-pager").stdout
     done = host.run(kagectl, "daemon", "uninstall", "--system", "--for", user.name)
-    assert "1 agents go on" in done.stdout
+    assert "1 agent goes on" in done.stdout
     assert not (host.root / f"etc/systemd/system/{unit}.d").exists()
     assert not (host.root / "etc/systemd/system/kaged@.service").exists()
     assert host.run("systemctl", "is-active", unit, check=False).stdout == "inactive\n"

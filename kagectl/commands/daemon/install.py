@@ -314,7 +314,9 @@ def _end(report: Report, facts: Facts, manager: ServiceManager, *, stop_agents: 
         return
     try:
         answer = end_daemon(_door(facts, manager, state.environment), pid, stop_agents=stop_agents)
-        words = f"{answer.agents_stopping} agents stopped" if stop_agents else f"{answer.agents_kept} agents go on"
+        count = answer.agents_stopping if stop_agents else answer.agents_kept
+        fate = "stopped" if stop_agents else "goes on" if count == 1 else "go on"
+        words = f"{count} agent{'s' * (count != 1)} {fate}"
         report.steps.append(Done(word="ended", what=f"kaged (pid {pid}); {words}"))
     except Unavailable:
         if stop_agents:
