@@ -1,7 +1,11 @@
 """Policy files: layers, origins, what a repository may not say, and errors that point at the place."""
 
+import json
+
 import pytest
 
+from kaged.adapters.registry import ADAPTERS
+from kaged.domain.assignment import Assignment
 from kaged.domain.errors import Invalid
 from kaged.domain.place_spec import Guard, GuardRule
 from kaged.domain.spec import AgentSpec
@@ -254,3 +258,26 @@ def test_a_guard_is_checked_before_its_agent_starts():
     assert wrong(Guard(), "codex", ground) == ["spec.guard.approve"]
     assert wrong(Guard(), "command", ground) == []  # nobody expects a plain command to ask
     assert wrong(Guard(approve="on-write"), "codex", ground) == []
+
+
+def test_an_agent_with_a_level_is_made_to_ask():
+    def claude(level: str, *more: str) -> tuple[str, ...]:
+        task = Assignment(run="a.1", command=("claude", *more), working_directory="/", approve=level)
+        return ADAPTERS["claude-code"].launch(task).argv
+
+    assert "--settings" not in claude("")
+    assert "--settings" not in claude("none")
+    asked = claude("on-write")[claude("on-write").index("--settings") + 1]
+    assert json.loads(asked)["permissions"]["ask"][:2] == ["Bash", "Edit"]
+    assert "Read" in claude("always")[claude("always").index("--settings") + 1]
+    assert claude("on-write")[claude("on-write").index("--permission-mode") + 1] == "default"
+    assert claude("on-write", "--permission-mode", "plan").count("--permission-mode") == 1
+
+    def codex(level: str, session: str = "") -> bytes:
+        task = Assignment(run="a.1", command=("codex",), working_directory="/", session=session, approve=level)
+        hello = b'{"id":1,"result":{}}\n'
+        return ADAPTERS["codex"].feed(b"", hello, final=False, task=task).sends
+
+    assert b"approvalPolicy" not in codex("")
+    assert b'"approvalPolicy":"untrusted"' in codex("on-write")
+    assert b'"approvalPolicy":"untrusted"' in codex("on-commit", "an-earlier-thread")
