@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from kaged.domain.errors import AlreadyExists, Precondition, Unavailable
 from kaged.domain.run_records import (
+    ExecFailed,
     Exited,
     NotStarted,
     ResizeOrder,
@@ -137,6 +138,7 @@ def test_a_torn_record_is_an_error_and_never_a_value(folder: RunFolder, damage: 
         ("agent.json", folder.read_agent),
         ("exit.json", folder.read_exit),
         ("sealed.json", folder.read_sealed),
+        ("backlog.json", folder.read_backlog),
     ):
         (folder.path / name).write_bytes(damage)
         with pytest.raises(TornRecord) as caught:
@@ -168,6 +170,30 @@ def test_no_damage_to_a_record_makes_another_status(
     (path / "exit.json").write_bytes(flipped)
     with contextlib.suppress(TornRecord):
         folder.read_exit()
+
+
+def test_a_limit_that_only_a_newer_shim_knows_is_a_word_like_any_other(folder: RunFolder) -> None:
+    record = {"kind": "exec_failed", "run_id": "r", "stage": "exec", "errno": 2, "strerror": "no", "cwd_missing": False}
+    text = shim.dumps(record | {"stopped_by": "some_limit"} | shim.moment())
+    (folder.path / "exit.json").write_text(text)
+    found = folder.read_exit()
+    assert isinstance(found, ExecFailed)
+    assert found.stopped_by == "some_limit"
+
+
+def test_the_protocol_of_a_newer_shim_is_read_whatever_else_it_writes(folder: RunFolder) -> None:
+    assert folder.protocol() is None
+    (folder.path / "meta.json").write_text('{"protocol": 7, "all else": "is new"}')
+    assert folder.protocol() == 7
+    with pytest.raises(TornRecord):
+        folder.read_meta()
+
+
+def test_what_a_daemon_has_recorded_is_told_in_two_numbers(folder: RunFolder) -> None:
+    folder.note_consumed(5, 70)
+    folder.note_consumed(5_000_000_000, 71)
+    assert shim.consumed(str(folder.path / "consumed")) == [5_000_000_000, 71]
+    assert shim.consumed(str(folder.path / "nothing")) == []
 
 
 def test_unknown_keys_of_a_newer_shim_are_ignored(folder: RunFolder) -> None:
