@@ -67,7 +67,9 @@ def summary(event: pb.Event) -> str:
         case "signal":
             said = safe(" ".join(filter(None, (event.body.signal.tool, event.body.signal.text))))
         case "question":
-            said = safe(event.body.question.title)
+            question = event.body.question
+            judged = event.meta.fact.WhichOneof("kind") == "guardrail_judged"
+            said = safe(": ".join(filter(None, (question.title, question.why))) if judged else question.title)
         case "tree_json":
             said = ""
         case _:
@@ -100,7 +102,8 @@ _FACTS_SHOWN = {
     "agent_stop_wanted": ("cause", "limit", "grace_s"),
     "agent_restart_scheduled": ("consecutive",),
     "agent_signalled": ("signal",),
-    "approval_requested": ("kind",),
+    "approval_requested": ("kind", "rule"),
+    "guardrail_judged": ("verdict", "rule", "after"),
     "approval_answered": ("outcome",),
     "daemon_started": ("version", "pid", "adopted", "settled"),
     "daemon_stopped": ("reason", "agents"),
@@ -124,6 +127,6 @@ def _fact(meta: pb.Meta) -> str:
 
 
 def _pair(name: str, value: Plain) -> str:
-    if name in ("channel", "outcome", "kind", "tree", "path", "data_json", "cause"):
+    if name in ("channel", "outcome", "kind", "verdict", "tree", "path", "data_json", "cause"):
         return safe(str(value))
     return f"{name}={safe(str(value))}"
