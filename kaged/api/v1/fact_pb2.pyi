@@ -602,10 +602,12 @@ class CheckResult(_message.Message):
     def __init__(self, passed: bool = ..., exit_code: _Optional[int] = ..., took_us: _Optional[int] = ..., timed_out: bool = ...) -> None: ...
 
 class GoalPauseWanted(_message.Message):
-    __slots__ = ("now",)
+    __slots__ = ("now", "sent")
     NOW_FIELD_NUMBER: _ClassVar[int]
+    SENT_FIELD_NUMBER: _ClassVar[int]
     now: bool
-    def __init__(self, now: bool = ...) -> None: ...
+    sent: bool
+    def __init__(self, now: bool = ..., sent: bool = ...) -> None: ...
 
 class GoalPaused(_message.Message):
     __slots__ = ("cause", "limit", "until_us")

@@ -48,11 +48,12 @@ class Judged:
 
 @frozen
 class PauseWanted:
-    """The loop is to be held at the end of the turn; `now`: the turn is interrupted for it."""
+    """The loop is to be held at the end of the turn; `now`: the turn is to be interrupted for it, `sent`: it was."""
 
     type_name: ClassVar[str] = "goal.pause_wanted"
 
     now: bool
+    sent: bool
     note: str  # text
 
 

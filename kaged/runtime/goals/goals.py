@@ -111,7 +111,8 @@ class Goals:
         heard = self._hearing(run.id) if run is not None else None
         if run is None or heard is None or not isinstance(adapter, Interrupter):
             return b""
-        return adapter.interrupt(heard, task=assignment(state, run.id), number=run.input_end)
+        expected = state.goal is not None and bool(state.goal.words) and not state.goal.turn_began_us
+        return adapter.interrupt(heard, task=assignment(state, run.id), number=run.input_end, expected=expected)
 
     # --- what happens ------------------------------------------------------------------------------------------
 
@@ -154,7 +155,8 @@ class Goals:
                 self._timers.arm(key, goal.until_us)
             case "working" if goal.turn_began_us:
                 limits = goal.limits(loop)
-                if machine.spent(state) in ("tokens", "cost"):
+                wanted = goal.interrupt_wanted and not goal.interrupted
+                if wanted or machine.spent(state) in ("tokens", "cost"):
                     self._end_turn(state)
                 elif limits.time_us:
                     self._timers.arm(key, goal.turn_began_us + max(0, limits.time_us - goal.worked_us))

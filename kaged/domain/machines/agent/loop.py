@@ -174,22 +174,20 @@ def decide_pause(state: AgentState, *, now: bool, interrupt: bytes, note: str) -
     if state.phase == "ended" or goal.over or state.stop is not None:
         raise AgentNotRunning(state, "pause it")
     if goal.paused == "rate_limit":  # or it would go on of itself
-        return (PauseWanted(now=now, note=note), Paused(cause="user", limit="", until_us=0))
-    if goal.paused or (goal.pause_wanted and (goal.interrupted or not now)):
+        return (PauseWanted(now=now, sent=False, note=note), Paused(cause="user", limit="", until_us=0))
+    if goal.paused or (goal.pause_wanted and (goal.interrupt_wanted or not now)):
         return ()
     if state.live_run is None and not goal.turn_ended_us:  # between two runs, in its back-off
-        return (PauseWanted(now=now, note=note), Paused(cause="user", limit="", until_us=0))
-    wanted = PauseWanted(now=now and bool(interrupt), note=note)
-    if not now or not goal.turn_began_us:
-        return (wanted,)
-    if not interrupt:
+        return (PauseWanted(now=now, sent=False, note=note), Paused(cause="user", limit="", until_us=0))
+    if now and goal.turn_began_us and not interrupt:
         raise Precondition(
             f"the turn of agent {state.spec.name} cannot be interrupted",
             hint="pause it without --now: it is held when its turn ends",
             agent=state.id,
             adapter=state.spec.adapter,
         )
-    return (wanted, *_type(state, interrupt))
+    sent = now and bool(interrupt)
+    return (PauseWanted(now=now, sent=sent, note=note), *(_type(state, interrupt) if sent else ()))
 
 
 def decide_interrupt(state: AgentState, interrupt: bytes) -> tuple[AgentEvent, ...]:
@@ -198,7 +196,7 @@ def decide_interrupt(state: AgentState, interrupt: bytes) -> tuple[AgentEvent, .
         return ()
     if not interrupt:
         return ()
-    return (PauseWanted(now=True, note=""), *_type(state, interrupt))
+    return (PauseWanted(now=True, sent=True, note=""), *_type(state, interrupt))
 
 
 def _type(state: AgentState, data: bytes) -> tuple[AgentEvent, ...]:

@@ -24,6 +24,7 @@ class GoalState:
     turn_outcome: str = ""
     words: str = ""
     pause_wanted: bool = False
+    interrupt_wanted: bool = False
     interrupted: bool = False
     paused: str = ""
     limit: str = ""
@@ -90,8 +91,8 @@ def turn_lost(state: GoalState, at_us: int) -> GoalState:
 def begun_anew(state: GoalState) -> GoalState:
     """A person started the agent again: what held it or had ended it does so no more."""
     return replace(
-        state, over="", over_us=0, why="", paused="", limit="", until_us=0, pause_wanted=False, interrupted=False,
-        turn_began_us=0, turn_ended_us=0, errors=0, repeats=0, idle_turns=0, parked=0,
+        state, over="", over_us=0, why="", paused="", limit="", until_us=0, pause_wanted=False,
+        interrupt_wanted=False, interrupted=False, turn_began_us=0, turn_ended_us=0, errors=0, repeats=0, idle_turns=0, parked=0,
     )  # fmt: skip
 
 
@@ -101,11 +102,14 @@ def apply(state: GoalState, event: GoalEvent, at_us: int) -> GoalState:
         case Judged():
             return _judged(state, event, at_us)
         case PauseWanted():
-            return replace(state, pause_wanted=True, interrupted=state.interrupted or event.now)
+            return replace(
+                state, pause_wanted=True, interrupt_wanted=state.interrupt_wanted or event.now,
+                interrupted=state.interrupted or event.sent,
+            )  # fmt: skip
         case Paused():
             return replace(
                 state, paused=event.cause, limit=event.limit, until_us=event.until_us,
-                pause_wanted=False, interrupted=False,
+                pause_wanted=False, interrupt_wanted=False, interrupted=False,
             )  # fmt: skip
         case Resumed():
             more = state.added
@@ -116,7 +120,7 @@ def apply(state: GoalState, event: GoalEvent, at_us: int) -> GoalState:
                 time_us=more.time_us + event.add_time_us,
             )
             return replace(
-                state, paused="", limit="", until_us=0, pause_wanted=False, interrupted=False,
+                state, paused="", limit="", until_us=0, pause_wanted=False, interrupt_wanted=False, interrupted=False,
                 added=added, words=event.note,
             )  # fmt: skip
         case _:
