@@ -92,7 +92,8 @@ def begun_anew(state: GoalState) -> GoalState:
     """A person started the agent again: what held it or had ended it does so no more."""
     return replace(
         state, over="", over_us=0, why="", paused="", limit="", until_us=0, pause_wanted=False,
-        interrupt_wanted=False, interrupted=False, turn_began_us=0, turn_ended_us=0, errors=0, repeats=0, idle_turns=0, parked=0,
+        interrupt_wanted=False, interrupted=False, turn_began_us=0, turn_ended_us=0,
+        errors=0, repeats=0, idle_turns=0, parked=0,
     )  # fmt: skip
 
 
