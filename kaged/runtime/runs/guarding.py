@@ -53,10 +53,10 @@ class Guarding:
         events: list[Event] = []
         if reading.asks or reading.unasks:
             events += self._bench().questions(state, run, reading, self._of(state))
-        if reading.recorded and self._adapters[state.spec.adapter].listens:
+        if self._adapters[state.spec.adapter].listens:
             held = self._of(state)
             called = any(isinstance(fact, facts.SignalHeard) and fact.type.startswith(_CALLS) for fact in reading.facts)
-            if called or held.policy.flood_bytes:
+            if called or (reading.recorded and held.policy.flood_bytes):
                 events += self._bench().heard(state, run, reading, held)
         return events
 
