@@ -8,6 +8,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Final
@@ -16,6 +17,7 @@ from kaged.domain.frozen import frozen
 from kaged.domain.workspace import Cancelled
 
 _LOOK_S: Final = 0.05  # how soon a wish to cancel is seen
+_GONE_S: Final = 5.0  # for what it printed, after it was killed
 Wish = Callable[[], bool]
 
 
@@ -49,34 +51,42 @@ def run_child(
 
     Raises Cancelled, OSError.
     """
-    process = subprocess.Popen(
-        words,
-        stdin=subprocess.PIPE if data else subprocess.DEVNULL,
-        stdout=into if into is not None else subprocess.PIPE,
-        stderr=subprocess.STDOUT if into is not None else subprocess.PIPE,
-        env=environment,
-        cwd=cwd,
-        start_new_session=True,
-        umask=umask,
-    )
-    left_s, late, rest = timeout_s, False, data or None
+    with contextlib.ExitStack() as files:
+        # A file, not a pipe: `communicate` with a timeout does not go on sending after the first one (CPython 3.11).
+        given = files.enter_context(tempfile.TemporaryFile()) if data else None
+        if given is not None:
+            given.write(data)
+            given.seek(0)
+        process = subprocess.Popen(
+            words,
+            stdin=given if given is not None else subprocess.DEVNULL,
+            stdout=into if into is not None else subprocess.PIPE,
+            stderr=subprocess.STDOUT if into is not None else subprocess.PIPE,
+            env=environment,
+            cwd=cwd,
+            start_new_session=True,
+            umask=umask,
+        )
+    left_s, late = timeout_s, False
     try:
         while True:
             try:
-                out, err = process.communicate(rest, timeout=min(_LOOK_S, max(left_s, 0.001)))
+                out, err = process.communicate(timeout=min(_LOOK_S, max(left_s, 0.001)))
                 return Done(code=process.returncode, out=out or b"", err=err or b"", late=late)
             except subprocess.TimeoutExpired:
-                rest, left_s = None, left_s - _LOOK_S  # `communicate` remembers what it has sent
+                left_s -= _LOOK_S
             if cancelled():
                 raise Cancelled
             if left_s <= 0 and not late:
-                late = True
+                late, left_s = True, _GONE_S
                 _end(process)
+            elif left_s <= 0:  # somebody outside of its group keeps its output open
+                return Done(code=-signal.SIGKILL, out=b"", err=b"", late=True)
     finally:
         if process.poll() is None:
             _end(process)
             process.wait()
-        for pipe in (process.stdin, process.stdout, process.stderr):
+        for pipe in (process.stdout, process.stderr):
             if pipe is not None:
                 with contextlib.suppress(OSError):
                     pipe.close()
