@@ -18,7 +18,7 @@ from kaged.api.v1 import event_pb2
 from kaged.config import Config
 from kaged.domain.frozen import frozen
 from kaged.offline.living import Orphan, find_orphans
-from kaged.offline.opening import check_folder, lock_unless_served, reading
+from kaged.offline.opening import again_beside, check_folder, lock_unless_served, reading
 from kaged.store.log.witness import Witness
 from kaged.store.rows.keys import pack_seq, unpack_seq
 from kaged.store.rows.rocks import RocksStore
@@ -79,11 +79,7 @@ def run_fsck(config: Config, say: Callable[[str], None], *, as_json: bool = Fals
 def check(config: Config, *, served: bool) -> Checked:
     """Look at the store and, with or without a daemon, at processes. Whoever calls holds the lock or knows who does."""
     noted = Witness.peek(config.state_dir / "db")  # before the store is opened: what comes meanwhile is no loss
-    ledger = RunLedger()
-    with reading(config, served=served) as store:
-        report = verify(store)
-        faults = [fault for event in _events(store, 1, report.to_seq) for fault in ledger.feed(event)]
-        check_states(store, report)
+    report, ledger, faults = again_beside(lambda: _read(config, served=served), served=served)
     live = _Live(config, ledger, report.to_seq, served=served)
     orphans = find_orphans(config.runs_dir, live, served=served)
     return Checked(
@@ -94,6 +90,15 @@ def check(config: Config, *, served: bool) -> Checked:
         noted=noted,
         served=served,
     )
+
+
+def _read(config: Config, *, served: bool) -> tuple[Report, RunLedger, list[Fault]]:
+    ledger = RunLedger()
+    with reading(config, served=served) as store:
+        report = verify(store)
+        faults = [fault for event in _events(store, 1, report.to_seq) for fault in ledger.feed(event)]
+        check_states(store, report)
+    return report, ledger, faults
 
 
 class _Live:
@@ -107,12 +112,15 @@ class _Live:
 
     def __call__(self) -> dict[str, LiveRun]:
         if self._served:
-            with reading(self._config, served=True) as store:
-                for event in _events(store, self._seq + 1, 1 << 62):
-                    for _ in self._ledger.feed(event):
-                        pass  # named by the next fsck; this one tells of what it has verified
-                    self._seq = event.seq
+            again_beside(self._go_on, served=True)
         return dict(self._ledger.live)
+
+    def _go_on(self) -> None:
+        with reading(self._config, served=True) as store:
+            for event in _events(store, self._seq + 1, 1 << 62):
+                for _ in self._ledger.feed(event):
+                    pass  # named by the next fsck; this one tells of what it has verified
+                self._seq = event.seq
 
 
 def _events(store: RocksStore, seq: int, last: int) -> Iterator[event_pb2.Event]:

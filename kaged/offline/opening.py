@@ -1,10 +1,8 @@
 """How a verb gets at the store: lock first, as the daemon does, or beside the daemon that has the lock."""
 
 import contextlib
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Final
+from collections.abc import Callable, Iterator
+from typing import Final, TypeVar
 
 from kaged.config import Config
 from kaged.domain.errors import AlreadyExists, NotFound
@@ -13,7 +11,8 @@ from kaged.store.log.opening import FORMAT
 from kaged.store.rows.keyvalue import StoreCorrupt, StoreTooNew
 from kaged.store.rows.rocks import RocksStore
 
-_TRIES: Final = 3  # a daemon that just wrote a new manifest is met in the middle: the next moment is as good
+_TRIES: Final = 4  # a daemon that just replaced a file is met in the middle: the next moment is as good
+T = TypeVar("T")
 
 
 class NoStore(NotFound):
@@ -52,22 +51,15 @@ def lock_unless_served(config: Config, verb: str) -> Iterator[bool]:
 def reading(config: Config, *, served: bool) -> Iterator[RocksStore]:
     """The store, to be read only. `served`: as it is at this moment, beside the daemon that writes it."""
     path = config.state_dir / "db"
-    with contextlib.ExitStack() as leaving:
-        if served:
-            scratch = Path(leaving.enter_context(tempfile.TemporaryDirectory(prefix="kage-fsck-")))
-            store = _beside(path, scratch)
-        else:
-            store = RocksStore(path, read_only=True)
-        leaving.callback(store.close)
+    store = RocksStore(path, beside=True) if served else RocksStore(path, read_only=True)
+    with contextlib.closing(store):
         check_format(store, config)
         yield store
 
 
-def _beside(path: Path, scratch: Path) -> RocksStore:
-    for attempt in range(_TRIES):
-        try:
-            return RocksStore(path, beside=scratch / str(attempt))
-        except StoreCorrupt:
-            if attempt == _TRIES - 1:
-                raise
-    raise AssertionError
+def again_beside(work: Callable[[], T], *, served: bool) -> T:
+    """Do some reading; beside a daemon once more when a file went away meanwhile. Raises what the last try raised."""
+    for _ in range(_TRIES - 1 if served else 0):
+        with contextlib.suppress(StoreCorrupt):
+            return work()
+    return work()

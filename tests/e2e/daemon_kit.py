@@ -187,7 +187,7 @@ class Kaged:
         return self.log.read_text("utf-8", "replace")[-last:] if self.log.exists() else ""
 
     def fsck(self) -> tuple[int, str]:
-        """Exit code and words of `kaged fsck`; the daemon must not run."""
+        """Exit code and words of `kaged fsck`, beside the daemon when it runs."""
         done = subprocess.run([*self.command(), "fsck"], capture_output=True, text=True, timeout=120, check=False)
         return done.returncode, done.stdout + done.stderr
 

@@ -1,6 +1,6 @@
 """What must be true once every agent has ended: of the journal, of the machine, and of the store after the daemon.
 
-`judge` is run after each kind of torture; it ends the daemon, because `fsck` wants the store for itself.
+`judge` is run after each kind of torture; it ends the daemon, so that `fsck` sees the last of it.
 """
 
 import contextlib

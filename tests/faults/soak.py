@@ -169,6 +169,13 @@ class Soak:
             self._launched = time.monotonic()
             self.kaged.launch()
         self._wait_up()
+        self._check_beside()
+
+    def _check_beside(self) -> None:
+        """What a user would run, while all of it is at work: rows against processes, runs, output, states."""
+        code, words = self.kaged.fsck()
+        if code:
+            self.figures.findings.append(Finding("lost", f"fsck beside the daemon says {code}: {words[-2000:]}"))
 
     def _wait_up(self) -> None:
         if not self.up.is_set():

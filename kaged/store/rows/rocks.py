@@ -78,19 +78,20 @@ class RocksStore:
 
     Raises StoreBusy when another process has it, StoreCorrupt when its files are damaged (nothing is repaired
     or deleted), DiskFull, StoreFailed. `read_only`: changes no file, also not the log that a kill left behind.
-    `beside`: read only as well, while another process writes: the store as it is at this moment. Names a folder for
-    RocksDB's own notes. Files that the writer deletes meanwhile stay readable, because all of them are kept open.
+    `beside`: read only as well, while another process writes: the store as it is at this moment. Tables that the
+    writer deletes meanwhile stay readable, because all are opened at once; one that went in between, or a file of
+    large bodies, is StoreCorrupt: try again. (RocksDB's secondary mode is meant for this; it crashed, found by the
+    soak, beside a daemon that had just been started.)
     """
 
-    def __init__(self, path: Path, *, read_only: bool = False, beside: Path | None = None) -> None:
+    def __init__(self, path: Path, *, read_only: bool = False, beside: bool = False) -> None:
         _refuse_headless(path)
         cache = Cache(_BLOCK_CACHE_BYTES)
         families: dict[str, Options] = {family: _family_options(family, cache) for family in _RAW_FAMILIES}
         try:
             options = _database_options(cache)
-            access = AccessType.read_only(False) if read_only else AccessType.read_write()
-            if beside is not None:
-                access = AccessType.secondary(str(beside))
+            access = AccessType.read_only(False) if read_only or beside else AccessType.read_write()
+            if beside:
                 options.set_max_open_files(-1)
             self._db: Rdict | None = Rdict(str(path), options=options, column_families=families, access_type=access)
             self._families: dict[Family, Rdict] = {
