@@ -37,7 +37,7 @@ def take_inventory(git: Git, root: Path, *, rules: bool, with_git: bool) -> Inve
     Raises GitFailed when git cannot say what it ignores, OSError when the root cannot be read.
     """
     found = Inventory()
-    ignored = _ignored(git, root) if rules else frozenset[bytes]()
+    ignored = _own_rules(git, root) if rules else frozenset[bytes]()
     _walk(git, os.fsencode(root), b"", ignored, found, skip_git=not with_git)
     return found
 
@@ -94,11 +94,16 @@ def _walk_inside(git: Git, root: bytes, path: bytes, ignored: frozenset[bytes], 
 
 def _ignored_inside(git: Git, full: bytes, path: bytes) -> frozenset[bytes]:
     """What a repository inside ignores of its own; nothing when it is not really one."""
-    folder = Path(os.fsdecode(full))
     try:
-        top = git.text(folder, "rev-parse", "--path-format=absolute", "--show-toplevel", ok=(0, 128))
-        if not top or not os.path.samefile(top, folder):
-            return frozenset()
-        return frozenset(path + b"/" + item for item in _ignored(git, folder))
+        return frozenset(path + b"/" + item for item in _own_rules(git, Path(os.fsdecode(full))))
     except (GitFailed, WorkspaceRefused, OSError):
         return frozenset()
+
+
+def _own_rules(git: Git, folder: Path) -> frozenset[bytes]:
+    """What the repository at a folder ignores; nothing when git finds one further up instead, whose rules may well
+    ignore all of it."""
+    top = git.text(folder, "rev-parse", "--path-format=absolute", "--show-toplevel", ok=(0, 128))
+    if not top or not os.path.samefile(top, folder):
+        return frozenset()
+    return _ignored(git, folder)

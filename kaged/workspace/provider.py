@@ -159,7 +159,7 @@ class LocalWorkspaces:
 
     def snapshot(self, agent: str, plan: Plan, why: str) -> Snapshot:
         """Keep all files as they are now. Raises WorkspaceRefused, GitFailed."""
-        self._present(plan)
+        self._present(plan, whole=False)
         return take_snapshot(self._git(), self._source(plan), agent, why)
 
     def difference(self, agent: str, plan: Plan, *, patch: bool) -> Difference:
@@ -186,7 +186,7 @@ class LocalWorkspaces:
 
     def touched(self, agent: str, plan: Plan) -> frozenset[str]:
         """Paths that differ from the base; nothing for a place that has none."""
-        if plan.kind != "worktree" or not Path(plan.path).is_dir():
+        if plan.kind != "worktree" or not _whole(plan):
             return frozenset()
         return touched(self._git(), plan, agent)
 
@@ -205,7 +205,8 @@ class LocalWorkspaces:
         with self._turn(plan.git_dir):
             return merge(self._git(), plan, agent, name, into=into, mode=mode, message=message, still=still)
 
-    def _present(self, plan: Plan) -> None:
+    def _present(self, plan: Plan, *, whole: bool = True) -> None:
+        """Refuse what cannot be looked at. `whole`: git is asked in it, so it must be the repository that we know."""
         if plan.kind == "here":
             raise WorkspaceRefused(
                 f"the agent works in {plan.path} itself: Kage does not know what is its own work there",
@@ -214,6 +215,12 @@ class LocalWorkspaces:
         if not Path(plan.path).is_dir():
             raise WorkspaceRefused(
                 f"the workspace {plan.path} is gone", hint="its snapshots: git for-each-ref refs/kage"
+            )
+
+        if whole and plan.kind == "worktree" and not _whole(plan):
+            raise WorkspaceRefused(
+                f"the .git of {plan.path} is not what git wrote there, so git would speak of another repository",
+                hint="kagectl agent snapshot keeps its files all the same",
             )
 
     # --- taking away -----------------------------------------------------------------------------------------------
@@ -276,6 +283,10 @@ class LocalWorkspaces:
         for admin in admin_dirs(Path(plan.git_dir), Path(plan.path)):
             if (admin / "modules").is_dir() and not kept.exists():
                 shutil.move(admin / "modules", kept)
+        for head in kept.rglob("HEAD"):
+            if (head.parent / "config").is_file():  # else git would look for the work tree that is about to go
+                words = ("config", "--file", str(head.parent / "config"), "--unset", "core.worktree")
+                self._git().run(kept, *words, ok=(0, 5))
         return f"the git directories of its submodules were kept in {kept}" if kept.exists() else ""
 
     def _clean_up(self, path: Path, wish: Workspace, environment: Mapping[str, str]) -> str:

@@ -585,3 +585,47 @@ def test_many_merges_into_one_branch_at_once_lose_none(place: Place) -> None:
         list(pool.map(until_merged, agents))
     assert {path.name for path in place.repo.glob("agent*.txt")} == {f"{agent}.txt" for agent in agents}
     assert git(place.repo, "status", "--porcelain") == ""
+
+
+def test_commits_in_a_submodule_are_kept(place: Place, tmp_path: Path) -> None:
+    other = repository(tmp_path / "other")
+    git(place.repo, "-c", "protocol.file.allow=always", "submodule", "add", "--quiet", str(other), "lib")
+    git(place.repo, "commit", "--quiet", "-m", "with a submodule")
+    plan = place.make()
+    root = Path(plan.path)
+    git(root, "-c", "protocol.file.allow=always", "submodule", "update", "--init", "--quiet")
+    git(root / "lib", "config", "user.name", "Ada")
+    git(root / "lib", "config", "user.email", "ada@example.org")
+    tip = commit(root / "lib", "a.txt", "never pushed\n")
+    removal = place.workspaces.remove(AGENT, plan, WORKTREE, environment())
+    assert removal.snapshot is not None
+    assert f"{AGENT}.modules" in removal.note
+    kept = next((place.dir / f"{AGENT}.modules").iterdir())
+    assert git(tmp_path, "--git-dir", str(kept), "cat-file", "-t", tip) == "commit"
+
+
+def test_an_untouched_submodule_is_not_work(place: Place, tmp_path: Path) -> None:
+    other = repository(tmp_path / "other")
+    git(place.repo, "-c", "protocol.file.allow=always", "submodule", "add", "--quiet", str(other), "lib")
+    git(place.repo, "commit", "--quiet", "-m", "with a submodule")
+    plan = place.make()
+    assert place.workspaces.difference(AGENT, plan, patch=True).changes == ()
+    assert place.workspaces.remove(AGENT, plan, WORKTREE, environment()).snapshot is None
+
+
+def test_a_deleted_git_file_does_not_make_git_speak_of_another_repository(place: Place, tmp_path: Path) -> None:
+    outer = repository(tmp_path / "outer")
+    place.dir = outer / "workspaces"
+    place.workspaces = LocalWorkspaces(place.dir, {"PATH": os.environ["PATH"], "HOME": str(tmp_path)})
+    plan = place.make()
+    (Path(plan.path) / ".git").unlink()
+    (Path(plan.path) / "a.txt").write_text("work\n")
+    with pytest.raises(WorkspaceRefused, match="not what git wrote"):
+        place.workspaces.difference(AGENT, plan, patch=False)
+    with pytest.raises(WorkspaceRefused, match="not what git wrote"):
+        place.merge(plan)
+    assert place.workspaces.touched(AGENT, plan) == frozenset()
+    removal = place.workspaces.remove(AGENT, plan, WORKTREE, environment())
+    assert removal.snapshot is not None
+    assert git(place.repo, "show", f"{removal.snapshot.ref}:a.txt") == "work"
+    assert git(outer, "log", "--format=%s") == "first"
