@@ -160,6 +160,8 @@ def _work(spec: AgentSpec, measures: frozenset[str]) -> Iterator[Violation]:
     if not spec.goal.strip():
         yield "spec.goal", "is empty; a loop needs a goal to work towards"
     yield from goal_spec.violations(spec.loop, spec.adapter, measures)
+    if spec.loop.checkpoint_every and spec.workspace.kind == "here":
+        yield "spec.loop.checkpoint_every", "needs a workspace of the agent's own: a worktree or a copy"
 
 
 def _numbers(spec: AgentSpec, enforceable: frozenset[str]) -> Iterator[Violation]:

@@ -23,7 +23,7 @@ from kaged.domain.world import World
 from kaged.ports import Adapter, Checker, Executor, Sampler, StopNote, TreeUsage, Watch, Workspaces
 from kaged.runtime.agents import Agents, next_run
 from kaged.runtime.approvals import Approvals
-from kaged.runtime.engine import DAEMON_STREAM, Caller, Engine, Receipt
+from kaged.runtime.engine import DAEMON_STREAM, INTERNAL, Caller, Engine, Receipt
 from kaged.runtime.goals.goals import Goals
 from kaged.runtime.goals.judging import Judging
 from kaged.runtime.queue import Places, Queue
@@ -109,7 +109,16 @@ class Core:
         judging = Judging(
             self.reader, checker, self._host.check_environment, self._host.masker, lambda state: state.cwd
         )
-        self.goals = Goals(self.engine, self.agents, judging, adapters, self.timers, self._hearing, self._host.account)
+        self.goals = Goals(
+            self.engine,
+            self.agents,
+            judging,
+            adapters,
+            self.timers,
+            self._hearing,
+            self._host.account,
+            self._keep_place,
+        )
         self.feed = Feed(journal, self.reader, max_subscribers=settings.max_subscribers)
         self._samples = Samples(sampler, system)
         self.runs_started = 0
@@ -397,6 +406,9 @@ class Core:
         if isinstance(fact, facts.OutputChunk | facts.OutputTruncated | facts.OutputDropped):
             return fact.stdout_end, fact.stderr_end
         return 0, 0
+
+    async def _keep_place(self, agent: str, why: str) -> None:
+        await self.workspaces.snapshot(agent, INTERNAL, why)
 
     def _hearing(self, run: str) -> bytes | None:
         keeper = self.children.keeper(run)

@@ -1,4 +1,4 @@
-"""Agents with a loop, through a real daemon: turns are judged, limits pause, people hold and resume, nothing is lost."""
+"""Agents with a loop, through a real daemon: turns are judged, limits pause, people hold and resume, none is lost."""
 
 # mypy: disable-error-code="no-untyped-call,no-any-return"
 
@@ -13,14 +13,24 @@ from kaged.api.v1 import agent_service_pb2 as pb
 from kaged.api.v1 import goal_pb2, spec_pb2
 from tests.e2e.api_words import refused
 from tests.e2e.daemon_kit import DEADLINE_S, Kaged, eventually
+from tests.integration.workspace.repositories import git, repository
 
 pytestmark = pytest.mark.e2e
 LOOPING = str(Path(__file__).parents[1] / "fakes" / "looping.py")
 
 
-def spawn(kaged: Kaged, folder: Path, *words: str, **loop: object) -> str:
+def spawn(
+    kaged: Kaged,
+    folder: Path,
+    *words: str,
+    workspace: spec_pb2.Workspace | None = None,
+    environment: dict[str, str] | None = None,
+    **loop: object,
+) -> str:
     folder.mkdir(exist_ok=True)
     spec = spec_pb2.AgentSpec(
+        workspace=workspace,
+        environment=environment,
         adapter="jsonl",
         command=[sys.executable, LOOPING, *words],
         working_directory=str(folder),
@@ -37,7 +47,7 @@ def until(kaged: Kaged, agent: str, state: "pb.AgentState") -> pb.Agent:
         found = kaged.agent(agent)
         return found if found.state == state else None
 
-    return eventually(look, f"state {pb.AgentState.Name(state)}; it is {kaged.agent(agent)}")
+    return eventually(look, f"state {pb.AgentState.Name(state)}")
 
 
 def resume(kaged: Kaged, agent: str, **request: object) -> pb.Agent:
@@ -185,3 +195,49 @@ def test_a_stop_ends_it_while_it_is_judged_and_a_paused_one_stays_paused_over_a_
     assert kaged.agent(held).state == pb.AGENT_STATE_PAUSED
     resume(kaged, held, add=goal_pb2.GoalLimits(iterations=1))
     eventually(lambda: kaged.agent(held).progress.iterations == 2, "another turn")
+
+
+def test_after_every_so_many_turns_the_worktree_is_kept_as_it_is(kaged, tmp_path):
+    repo = repository(tmp_path / "repo", **{"a.txt": "zero\n"})
+    place = spec_pb2.Workspace(kind=spec_pb2.WORKSPACE_KIND_WORKTREE)
+    agent = spawn(kaged, repo, "step", "step", "step", "done", workspace=place, success=[DONE], checkpoint_every=2)
+    ended = kaged.wait(agent)
+    assert (ended.state, ended.progress.iterations) == (pb.AGENT_STATE_SUCCEEDED, 4)
+    kept = [git(repo, "show", f"refs/kage/snapshots/{agent}/{number}:work.txt") for number in (1, 2)]
+    assert kept == ["line 1\nline 2", "line 1\nline 2\nline 3"]
+    types = [event.meta.type for event in kaged.read(f'agent = "{agent}"')]
+    assert types.index("workspace.snapshotted") < [i for i, name in enumerate(types) if name == "goal.judged"][1]
+    assert not (repo / "work.txt").exists()
+
+
+def test_a_checkpoint_of_a_folder_that_is_not_the_agents_own_is_refused(kaged, tmp_path):
+    found = refused(lambda: spawn(kaged, tmp_path / "a", "done", success=[DONE], checkpoint_every=2))
+    assert found.fields == ("spec.loop.checkpoint_every",)
+
+
+def test_the_limit_of_an_account_holds_all_that_are_paid_for_with_it_and_they_go_on_by_themselves(kaged, tmp_path):
+    words = ("limited", "done")
+    first = spawn(kaged, tmp_path / "a", *words, success=[DONE], environment={"MODEL_API_KEY": "one"})
+    waiting = until(kaged, first, pb.AGENT_STATE_WAITING)
+    assert (waiting.waiting_for, waiting.progress.paused_for) == ("rate_limit", "rate_limit")
+    assert waiting.progress.resume_time.seconds
+    for agent in (
+        first,
+        spawn(kaged, tmp_path / "b", "step", "done", success=[DONE], environment={"MODEL_API_KEY": "one"}),
+        spawn(kaged, tmp_path / "c", "step", "done", success=[DONE], environment={"MODEL_API_KEY": "two"}),
+    ):
+        ended = kaged.wait(agent)
+        assert ended.state == pb.AGENT_STATE_SUCCEEDED, ended
+    paused = [event.meta.agent for event in kaged.read('type = "goal.paused"')]
+    assert first in paused
+    assert kaged.agent(first).progress.iterations == 1, "the turn that the limit ended is not counted"
+
+
+def test_a_person_may_pause_one_that_waits_for_its_account(kaged, tmp_path):
+    agent = spawn(kaged, tmp_path / "a", "limited", "done", success=[DONE])
+    until(kaged, agent, pb.AGENT_STATE_WAITING)
+    kaged.agents.PauseAgent(pb.PauseAgentRequest(agent=agent), timeout=DEADLINE_S)
+    held = until(kaged, agent, pb.AGENT_STATE_PAUSED)
+    assert (held.progress.paused_for, held.progress.resume_time.seconds) == ("user", 0)
+    resume(kaged, agent)
+    assert kaged.wait(agent).state == pb.AGENT_STATE_SUCCEEDED

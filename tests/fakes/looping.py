@@ -60,6 +60,8 @@ def turn(word: str, number: int) -> None:
                 pass
             say(type="turn.ended", outcome="cancelled")
             return
+        case "limited":
+            say(type="rate_limit", outcome="rejected", resets_at=time.time() + 2)
         case "die":
             os.kill(os.getpid(), signal.SIGKILL)
         case _:
@@ -76,8 +78,6 @@ def main() -> None:
         word = words[min(number, len(words) - 1)]
         number += 1
         place.write_text(str(number), "utf-8")
-        if word == "limited":
-            say(type="rate_limit", outcome="rejected", resets_at=time.time() + 2)
         turn(word, number)
         if word == "leave":
             sys.exit(0)

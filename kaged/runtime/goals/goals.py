@@ -9,7 +9,7 @@ All of it follows from state, so that `resume` repeats what a crash cut short.
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from kaged.crash_points import Point, passed
@@ -36,7 +36,7 @@ log = logging.getLogger("kaged.goals")
 
 class Goals:
     """See the module. `hearing`: what a run's adapter remembers, None when nobody reads it; `account`: a key for
-    whatever an agent's model is paid with."""
+    whatever an agent's model is paid with; `checkpoint`: keeps an agent's place as it is, with why."""
 
     def __init__(
         self,
@@ -47,6 +47,7 @@ class Goals:
         timers: Timers,
         hearing: Callable[[str], bytes | None],
         account: Callable[[AgentState], str],
+        checkpoint: Callable[[str, str], Awaitable[None]],
     ) -> None:
         self._engine = engine
         self._agents = agents
@@ -55,6 +56,7 @@ class Goals:
         self._timers = timers
         self._hearing = hearing
         self._account = account
+        self._checkpoint = checkpoint
         self._woke_us: dict[str, int] = {}  # by account
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._group: asyncio.TaskGroup | None = None
@@ -232,10 +234,29 @@ class Goals:
                 log.exception("judging_bug agent=%s", agent)
             await asyncio.sleep(_TRY_AGAIN_S)
 
+    async def _keep_place(self, state: AgentState) -> None:
+        """Snapshot the agent's place if that is due after this turn, while nobody changes it.
+
+        A place that cannot be kept does not hold up the work: the journal tells what was kept, the log what was not.
+        """
+        assert state.loop is not None
+        loop, goal = state.loop
+        turn = goal.iterations + 1
+        if not loop.checkpoint_every or turn % loop.checkpoint_every:
+            return
+        try:
+            await self._checkpoint(state.id, f"After turn {turn}")
+        except (KageError, OSError) as error:
+            log.warning("checkpoint_failed agent=%s turn=%s error=%s", state.id, turn, error)
+
     async def _judge_once(self, agent: str, state: AgentState) -> None:
         journal = self._engine.journal
         evidence = await self._judging.evidence(state, lambda: self._waits(agent) is not None, journal.now_us())
         passed(Point.GOAL_EVIDENCE)
+        now = self._waits(agent)
+        if now is None:
+            return
+        await self._keep_place(now)
         now = self._waits(agent)
         if now is None:
             return
