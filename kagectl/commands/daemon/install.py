@@ -9,19 +9,17 @@ import click
 
 from kagectl import show
 from kagectl.client.address import Address, find_address, state_dir
-from kagectl.client.failures import ClientError, Unavailable
-from kagectl.commands.daemon.waiting import STOP_S, end_daemon, status_now, wait_gone, wait_serving
+from kagectl.commands.daemon.handover import door_of, end_under, environ_of, start_under, stranger
 from kagectl.errors import REFUSED, Complaint
 from kagectl.service.launchd import Launchd
-from kagectl.service.machine import Facts, ServiceManager, here, lingers, obey
+from kagectl.service.machine import Facts, ServiceManager, here, lingers
 from kagectl.service.model import Service, captured
 from kagectl.service.program import this_program
 from kagectl.service.steps import Done, Step, changes, check, do
 from kagectl.service.steps import show as shown
-from kagectl.service.systemd import PLACES, Systemd
+from kagectl.service.systemd import Systemd
 from kagectl.session import Session
 from kagectl.verb import Verb
-from kaged.api.v1 import daemon_service_pb2 as pb
 
 _SYSTEM = click.option("--system", is_flag=True, help="Under the machine's manager, as root: no login is needed.")
 _FOR = click.option("--for", "whose", metavar="USER", default=None, help="With --system: whom it serves.")
@@ -94,7 +92,7 @@ def install(
     facts, manager = here(os.environ, system=system, whose=whose)
     place = _place(state, session.socket)
     service = _service(facts, manager, path=path, extra=_pairs(extra) | place, program=program)
-    address = _door(facts, manager, service.environment)
+    address = door_of(facts, manager, service.environment)
     before = manager.state(facts.manager_environ)
     changed = changes(manager.files(service))
     steps = manager.install(service, enable=not no_enable, loaded=before.installed, changed=changed)
@@ -106,7 +104,7 @@ def install(
     if not dry_run:
         _check_found(facts, manager)
         if now:
-            _start(report, facts, manager, address)
+            report.notes += start_under(report.steps, facts, manager, address)
         else:
             report.notes.append(_next(facts, manager, address, was_up=before.pid > 0, changed=changed))
     elif now:
@@ -139,9 +137,9 @@ def uninstall(session: Session, system: bool, whose: str | None, stop_agents: bo
         report.steps.append(Done(word="would stop", what=f"kaged, if it runs{'; agents too' * stop_agents}"))
     else:
         check(steps, force=force)
-        _end(report, facts, manager, stop_agents=stop_agents)
+        end_under(report.steps, facts, manager, stop_agents=stop_agents)
     _carry_out(report, steps, facts, force=force, dry_run=dry_run)
-    report.notes.append(f"its state stays in {state_dir(_environ_of(facts))}")
+    report.notes.append(f"its state stays in {state_dir(environ_of(facts))}")
     report.print(session)
 
 
@@ -217,17 +215,10 @@ def _pairs(extra: Sequence[str]) -> dict[str, str]:
     return {name: value for name, _, value in pairs}
 
 
-def _environ_of(facts: Facts) -> Mapping[str, str]:
-    """What counts for the person that it is for: ours, or next to nothing when that is somebody else."""
-    if facts.person.uid == os.getuid():
-        return facts.environ
-    return {"HOME": facts.person.home, "PATH": facts.environ.get("PATH", "")}
-
-
 def _service(
     facts: Facts, manager: ServiceManager, *, path: str | None, extra: Mapping[str, str], program: str | None
 ) -> Service:
-    env = _environ_of(facts)
+    env = environ_of(facts)
     own = ("XDG_RUNTIME_DIR",) if isinstance(manager, Launchd) else ()  # systemd gives it, launchd knows none
     more = {name: env[name] for name in own if env.get(name)} | dict(extra)
     return Service(
@@ -271,69 +262,10 @@ def _next(facts: Facts, manager: ServiceManager, address: Address, *, was_up: bo
         return "it runs; kagectl daemon restart makes it use this, and agents go on" if changed else "it runs already"
     if isinstance(manager, Launchd):
         return "launchd starts it now; kagectl daemon status"
-    by_hand = _stranger(facts, manager, address) is not None
+    by_hand = stranger(facts, manager, address) is not None
     outside = " (one that was started by hand runs: kagectl daemon restart)" if by_hand else ""
     user = "" if manager.system else " --user"
     return f"next: systemctl{user} start {manager.unit.removesuffix('.service')}{outside}"
-
-
-def _stranger(facts: Facts, manager: ServiceManager, address: Address) -> pb.DaemonStatus | None:
-    """A daemon in the same place that is not the manager's."""
-    if facts.person.uid != os.getuid():
-        return None
-    try:
-        running = status_now(address)
-    except ClientError:
-        return None
-    if running is None or running.pid == manager.state(facts.manager_environ).pid:
-        return None
-    return running
-
-
-def _start(report: Report, facts: Facts, manager: ServiceManager, address: Address) -> None:
-    if manager.state(facts.manager_environ).pid:
-        report.notes.append("it runs; kagectl daemon restart makes it use what changed, and agents go on")
-        return
-    stranger = _stranger(facts, manager, address)
-    if stranger is not None:
-        end_daemon(address, stranger.pid)
-        report.steps.append(
-            Done(word="ended", what=f"kaged that was started by hand (pid {stranger.pid}); agents go on")
-        )
-    report.steps += obey(facts, manager, manager.start())
-    if facts.person.uid == os.getuid() or os.geteuid() == 0:
-        status = wait_serving(address, within_s=STOP_S)
-        report.notes.append(f"kaged {status.version} serves: pid {status.pid}, socket {status.socket}")
-
-
-def _end(report: Report, facts: Facts, manager: ServiceManager, *, stop_agents: bool) -> None:
-    """End the manager's daemon in order; agents go on unless told otherwise."""
-    state = manager.state(facts.manager_environ)
-    pid = state.pid
-    if not pid:
-        return
-    try:
-        answer = end_daemon(_door(facts, manager, state.environment), pid, stop_agents=stop_agents)
-        count = answer.agents_stopping if stop_agents else answer.agents_kept
-        fate = "stopped" if stop_agents else "goes on" if count == 1 else "go on"
-        words = f"{count} agent{'s' * (count != 1)} {fate}"
-        report.steps.append(Done(word="ended", what=f"kaged (pid {pid}); {words}"))
-    except Unavailable:
-        if stop_agents:
-            raise
-        for step in manager.signal_to_end():
-            report.steps.append(do(step, facts.manager_environ))
-        wait_gone(pid, STOP_S)
-
-
-def _door(facts: Facts, manager: ServiceManager, environment: Mapping[str, str]) -> Address:
-    """Where the daemon of such a service listens: as that finds it, whatever our own environment says."""
-    env = dict(_environ_of(facts)) | {"HOME": facts.person.home}
-    if isinstance(manager, Systemd) and facts.runtime_dir:
-        env["XDG_RUNTIME_DIR"] = facts.runtime_dir
-    for name in PLACES:
-        env.pop(name, None)
-    return find_address(env=env | {name: environment[name] for name in PLACES if environment.get(name)})
 
 
 def _others(manager: ServiceManager) -> bool:
