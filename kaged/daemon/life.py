@@ -128,8 +128,8 @@ class Daemon:
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._hung_up)
         owner = OwnerGate(token, config.state_dir / "owner.token")
         doors = self._doors = Doors(self, owner, AgentGate(key, self._live_run))
+        hand_out(token, config.state_dir, config.socket)  # before the door: who finds that reads the token at once
         await doors.bind(config.socket, config.agent_socket)
-        hand_out(token, config.state_dir, config.socket)
         share(config.share_with_group, config.socket, config.state_dir)
         if config.listen:
             standing.ports = await doors.bind_ports(config.listen)

@@ -213,3 +213,16 @@ def test_no_token_is_ever_written_to_the_journal_or_the_log(kaged, inside):
     with contextlib.suppress(FileNotFoundError):
         stored += kaged.log.read_bytes()
     assert not [secret for secret in secrets if secret.encode() in stored]
+
+
+def test_whoever_finds_the_door_finds_its_token_beside_it(tmp_path):
+    kaged = Kaged(tmp_path)
+    beside = kaged.socket.with_name("owner.token")
+    beside.write_text("of a daemon that was here before\n")
+    kaged.launch()
+    try:
+        eventually(kaged.socket.exists, "the socket")
+        assert beside.read_text("ascii").strip() == (kaged.state / "owner.token").read_text("ascii").strip()
+        kaged.wait_serving()
+    finally:
+        kaged.__exit__(None, None, None)
