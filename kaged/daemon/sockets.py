@@ -76,6 +76,7 @@ def hand_out(token: str, state_dir: Path, door: Path) -> None:
     beside = door.with_name("owner.token")
     if beside == state_dir / "owner.token":
         return
+    beside.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # the first start in this place: no door was here yet
     _place(beside, beside.with_name(f".{os.getpid()}.token"), token + "\n")
 
 

@@ -226,3 +226,11 @@ def test_whoever_finds_the_door_finds_its_token_beside_it(tmp_path):
         kaged.wait_serving()
     finally:
         kaged.__exit__(None, None, None)
+
+
+def test_a_first_start_makes_the_folder_of_its_door(tmp_path):
+    kaged = Kaged(tmp_path)
+    kaged.socket = kaged.socket.parent / "run" / "kaged.sock"
+    with kaged:
+        assert kaged.socket.with_name("owner.token").exists()
+        assert kaged.socket.parent.stat().st_mode & 0o777 == 0o700
