@@ -65,17 +65,17 @@ class Leaving:
         core.feed.close(Stopping())
         await doors.close(0.0 if self._hurry.is_set() else _CLOSE_S)
         if store_works:
-            await core.say_stopped("stop" if stop_agents else "keep", reason)
+            await core.record.say_stopped("stop" if stop_agents else "keep", reason)
 
     async def _stop_agents(self, core: Core, timeout_s: float) -> None:
         try:
-            log.info("stopping_agents count=%s", core.stop_all())
+            log.info("stopping_agents count=%s", core.stops.stop_all())
         except KageError as error:  # a full disk: the operator's word holds without a record
-            log.error("stopping_agents_unrecorded count=%s reason=%s", core.order_stops(), error.reason)
+            log.error("stopping_agents_unrecorded count=%s reason=%s", core.stops.order_all(), error.reason)
         passed(Point.STOP_AGENTS_ASKED)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
-                await _first(core.wait_stopped(), self._hurry.wait())
+                await _first(core.stops.wait_stopped(), self._hurry.wait())
         passed(Point.STOP_AGENTS_GONE)
         if core.journal.refusal is not None:
             log.error("ends_unrecorded count=%s hint=%s", len(core.children), "the next start with room records them")

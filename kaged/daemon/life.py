@@ -153,7 +153,7 @@ class Daemon:
             await asyncio.sleep(0)  # all have begun
             space.look(config.min_free_bytes)
             standing.detail = "looking at every run"
-            recovered = await core.recover()
+            recovered = await core.recovery.run()
             await doors.open(core)
             standing.set(pb.DAEMON_PHASE_SERVING, f"adopted {recovered.adopted}, settled {recovered.settled} runs")
             space.look(config.min_free_bytes)
@@ -312,7 +312,7 @@ class Daemon:
     async def record_once(self, caller: Caller, act: Callable[[], DaemonEvent]) -> tuple[DaemonEvent, bool]:
         """Act and record the fact of it; for a repeat of the request the fact of the first time, and True."""
         assert self._core is not None, "not served while the daemon recovers"
-        return await self._core.record_once(caller, act)
+        return await self._core.record.once(caller, act)
 
     def shutdown(self, *, stop_agents: bool, timeout_s: float, reason: str) -> None:
         """Begin to stop."""

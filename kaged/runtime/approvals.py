@@ -16,6 +16,7 @@ from kaged.domain.machines.approval import ApprovalState
 from kaged.domain.signals import Ask
 from kaged.ports import Adapter
 from kaged.runtime.engine import Caller, Engine, Receipt
+from kaged.runtime.recorded import fact_in
 from kaged.runtime.refusals import MAX_REFERENCE, MIN_PREFIX, AgentAmbiguous
 from kaged.store.derived.views import Views
 from kaged.store.wire.codec import Draft
@@ -44,6 +45,12 @@ class Approvals:
         self._views = views
         self._adapters = adapters
         self._load_agent = load_agent
+
+    def asked_in(self, frames: list[bytes]) -> list[ApprovalState]:
+        """Questions as they stand now, of the events that asked them. In a thread: it reads."""
+        asked = [event for event in map(fact_in, frames) if isinstance(event, facts.ApprovalRequested)]
+        states = [self._views.approval(event.approval) for event in asked]
+        return [state for state in states if state is not None]
 
     def resolve(self, reference: str) -> str:
         """Id of an approval given by id or unique prefix. Raises Invalid, ApprovalNotFound, AgentAmbiguous."""

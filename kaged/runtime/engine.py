@@ -242,10 +242,6 @@ class Engine:
         """Facts about one tree."""
         return [Draft(stream=tree_stream(tree), event=event) for event in events]
 
-    def fail(self) -> KageError | None:
-        """Why nothing can be written, if so."""
-        return self.journal.refusal
-
 
 def _stream_of(agent: str, event: DomainEvent) -> str:
     base = agent_stream(agent)

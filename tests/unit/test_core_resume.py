@@ -6,7 +6,7 @@ from unittest.mock import create_autospec
 
 from kaged.domain.events import agent as facts
 from kaged.executors.stop_note import StopNote
-from kaged.ports import Executor, Sampler, Workspaces
+from kaged.ports import Checker, Executor, Sampler, Workspaces
 from kaged.runtime.core import Core
 from kaged.runtime.runs.run_host import Settings
 from kaged.runtime.system import System
@@ -24,6 +24,7 @@ def core_over(opened: OpenJournal) -> tuple[Core, list[tuple[str, bool]]]:
         opened.journal, System(), executor, NoWatch(), {}, create_autospec(Settings, instance=True, max_subscribers=1),
         token=str, pid=1, sampler=create_autospec(Sampler, instance=True),
         stop_note=create_autospec(StopNote, instance=True), places=create_autospec(Workspaces, instance=True),
+        checker=create_autospec(Checker, instance=True),
     )  # fmt: skip
     made: list[tuple[str, bool]] = []
 

@@ -173,7 +173,7 @@ class AgentService(AgentLoops):
         found = await asyncio.to_thread(self._core.views.agent, agent, seq)
         if found is None:
             raise AgentNotFound(agent)
-        sizes = await asyncio.to_thread(self._core.sizes_at, found[0], seq)
+        sizes = await asyncio.to_thread(self._core.figures.sizes_at, found[0], seq)
         return convert.agent(found[0], seq, sizes=sizes)
 
     async def _now(self, agent: str) -> pb.Agent:
@@ -182,10 +182,10 @@ class AgentService(AgentLoops):
         if state is None:
             return await self._as_of(agent, self._core.reader.head)
         seq = self._core.journal.accepted_seq
-        message = convert.agent(state, seq, sizes=self._core.sizes(state))
+        message = convert.agent(state, seq, sizes=self._core.figures.sizes(state))
         if not await self._core.journal.settles(seq):
             return await self._as_of(agent, self._core.reader.head)
-        health = self._core.health(state)
+        health = self._core.figures.health(state)
         if health is not None:
             message.health.CopyFrom(convert.health(*health))
         return message
@@ -230,7 +230,7 @@ class AgentService(AgentLoops):
         for state in wanted:
             if page.full:
                 return below, seq
-            page.add(convert.agent(state, seq, sizes=self._core.sizes(state)))
+            page.add(convert.agent(state, seq, sizes=self._core.figures.sizes(state)))
             below = state.number
         return 0, seq
 
@@ -245,7 +245,7 @@ class AgentService(AgentLoops):
                 if row is not None and shown and matches(row[0]):
                     if page.full:
                         return below
-                    page.add(convert.agent(row[0], seq, sizes=self._core.sizes_at(row[0], seq)))
+                    page.add(convert.agent(row[0], seq, sizes=self._core.figures.sizes_at(row[0], seq)))
                 below = number
         return 0
 

@@ -32,7 +32,7 @@ class ApprovalService:
         while len(found) < size and not done and sum(item.ByteSize() for item in found) < convert.PAGE_BYTES:
             count = min(size - len(found), _AT_ONCE)
             page = await asyncio.to_thread(self._core.reader.page, selection, 0, up_to, count, reverse=True)
-            asked = await asyncio.to_thread(self._core.asked_in, page.frames)
+            asked = await asyncio.to_thread(self._core.approvals.asked_in, page.frames)
             wanted = [item for item in asked if request.show_answered or item.state == "open"]
             found += [convert.approval(item) for item in wanted]
             done, up_to = page.done, page.reached - 1

@@ -1,7 +1,7 @@
 """What keepers need of the daemon (`host.Host`): what a run is told, where its output stands, its reports committed.
 
 A report and all that follows from it (the agent's own decision, its tree's) are one commit. Not here: the life of a
-run (`keeper.py`), effects, recovery (`core.py`).
+run (`keeper.py`), effects, recovery (`recovery.py`).
 """
 
 import asyncio
@@ -25,6 +25,7 @@ from kaged.ports import Adapter, Executor, Launched, RunFolder
 from kaged.runtime.agents import Agents, inputs_after, inputs_of, next_run
 from kaged.runtime.engine import Engine
 from kaged.runtime.queue import Places
+from kaged.runtime.recorded import fact_at
 from kaged.runtime.runs.capture import Place, Reading
 from kaged.runtime.runs.guarding import Guarding
 from kaged.runtime.runs.held import Event, Fence
@@ -324,11 +325,6 @@ class RunHost:
     def bury(self, launched: Launched) -> None:
         """Collect a shim once it has ended."""
         self._bury(launched)
-
-
-def fact_at(reader: Reader, seq: int) -> object:
-    """The daemon's fact at a seq, or None when it is none of ours."""
-    return decode(event_pb2.Event.FromString(payload(reader.get(seq))))
 
 
 def _private(path: str, flags: int) -> int:

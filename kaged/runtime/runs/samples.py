@@ -1,6 +1,5 @@
-"""What running agents cost, looked at when somebody asks: at most once a second for all of them, never as events."""
+"""What running agents cost, looked at when somebody asks: at most once a second, never as events."""
 
-from collections.abc import Sequence
 from typing import Final
 
 from kaged.ports import Sampler, TreeUsage
@@ -16,16 +15,6 @@ class Samples:
         self._sampler = sampler
         self._system = system
         self._last: dict[str, tuple[float, TreeUsage, float]] = {}
-
-    def look_at_all(self, runs: Sequence[tuple[str, int, int]]) -> None:
-        """Look at many runs with one pass over the machine's processes; in a thread. `look` answers from it."""
-        now_s = self._system.monotonic_s()
-        stale = [run for run in runs if run[0] not in self._last or now_s - self._last[run[0]][0] >= _FRESH_S]
-        if not stale:
-            return
-        for (run, _, _), usage in zip(stale, self._sampler.sample([run[1:] for run in stale]), strict=True):
-            if usage is not None:
-                self._note(run, usage, now_s)
 
     def look(self, run: str, shim_pid: int, start_ticks: int) -> tuple[TreeUsage, float] | None:
         """Usage and CPUs of one run; None when its processes are not known."""

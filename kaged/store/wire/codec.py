@@ -263,7 +263,6 @@ _FLATS: Final = (
 )
 _BY_KIND: Final[dict[type, _Flat]] = {flat.kind: flat for flat in _FLATS}
 _BY_NAME: Final[dict[str, _Flat]] = {str(vars(flat.kind)["type_name"]): flat for flat in _FLATS}
-REGISTERED: Final = frozenset(_BY_NAME)
 
 
 def _fact(event: DomainEvent) -> fact_pb2.Fact:
