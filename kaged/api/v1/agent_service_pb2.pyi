@@ -40,7 +40,7 @@ AGENT_STATE_CANCELLED: AgentState
 AGENT_STATE_STOPPED: AgentState
 
 class Agent(_message.Message):
-    __slots__ = ("id", "name", "state", "waiting_for", "spec", "secret_names", "outcome", "run", "restarts", "restart_due", "supervisor", "actor", "create_time", "update_time", "as_of_seq", "open_approvals", "usage", "health", "progress", "workspace")
+    __slots__ = ("id", "name", "state", "waiting_for", "spec", "secret_names", "outcome", "run", "restarts", "restart_due", "supervisor", "actor", "create_time", "update_time", "as_of_seq", "open_approvals", "usage", "health", "progress", "workspace", "flagged")
     ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
@@ -61,6 +61,7 @@ class Agent(_message.Message):
     HEALTH_FIELD_NUMBER: _ClassVar[int]
     PROGRESS_FIELD_NUMBER: _ClassVar[int]
     WORKSPACE_FIELD_NUMBER: _ClassVar[int]
+    FLAGGED_FIELD_NUMBER: _ClassVar[int]
     id: str
     name: str
     state: AgentState
@@ -81,10 +82,11 @@ class Agent(_message.Message):
     health: Health
     progress: Progress
     workspace: AgentWorkspace
-    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., state: _Optional[_Union[AgentState, str]] = ..., waiting_for: _Optional[str] = ..., spec: _Optional[_Union[_spec_pb2.AgentSpec, _Mapping]] = ..., secret_names: _Optional[_Iterable[str]] = ..., outcome: _Optional[_Union[Outcome, _Mapping]] = ..., run: _Optional[_Union[Run, _Mapping]] = ..., restarts: _Optional[int] = ..., restart_due: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., supervisor: _Optional[str] = ..., actor: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., as_of_seq: _Optional[int] = ..., open_approvals: _Optional[_Iterable[str]] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., health: _Optional[_Union[Health, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., workspace: _Optional[_Union[AgentWorkspace, _Mapping]] = ...) -> None: ...
+    flagged: str
+    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., state: _Optional[_Union[AgentState, str]] = ..., waiting_for: _Optional[str] = ..., spec: _Optional[_Union[_spec_pb2.AgentSpec, _Mapping]] = ..., secret_names: _Optional[_Iterable[str]] = ..., outcome: _Optional[_Union[Outcome, _Mapping]] = ..., run: _Optional[_Union[Run, _Mapping]] = ..., restarts: _Optional[int] = ..., restart_due: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., supervisor: _Optional[str] = ..., actor: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., as_of_seq: _Optional[int] = ..., open_approvals: _Optional[_Iterable[str]] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., health: _Optional[_Union[Health, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., workspace: _Optional[_Union[AgentWorkspace, _Mapping]] = ..., flagged: _Optional[str] = ...) -> None: ...
 
 class Progress(_message.Message):
-    __slots__ = ("iterations", "limits", "phase", "paused_for", "limit", "resume_time", "worked_s", "last_verdict", "plan_done", "plan_items", "files_changed", "lines_added", "lines_removed", "pause_wanted", "last_action")
+    __slots__ = ("iterations", "limits", "phase", "paused_for", "limit", "resume_time", "worked_s", "last_verdict", "plan_done", "plan_items", "files_changed", "lines_added", "lines_removed", "pause_wanted", "last_action", "rule", "failure", "failure_detail")
     ITERATIONS_FIELD_NUMBER: _ClassVar[int]
     LIMITS_FIELD_NUMBER: _ClassVar[int]
     PHASE_FIELD_NUMBER: _ClassVar[int]
@@ -100,6 +102,9 @@ class Progress(_message.Message):
     LINES_REMOVED_FIELD_NUMBER: _ClassVar[int]
     PAUSE_WANTED_FIELD_NUMBER: _ClassVar[int]
     LAST_ACTION_FIELD_NUMBER: _ClassVar[int]
+    RULE_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_DETAIL_FIELD_NUMBER: _ClassVar[int]
     iterations: int
     limits: _goal_pb2.GoalLimits
     phase: str
@@ -115,7 +120,10 @@ class Progress(_message.Message):
     lines_removed: int
     pause_wanted: bool
     last_action: str
-    def __init__(self, iterations: _Optional[int] = ..., limits: _Optional[_Union[_goal_pb2.GoalLimits, _Mapping]] = ..., phase: _Optional[str] = ..., paused_for: _Optional[str] = ..., limit: _Optional[str] = ..., resume_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., worked_s: _Optional[float] = ..., last_verdict: _Optional[str] = ..., plan_done: _Optional[int] = ..., plan_items: _Optional[int] = ..., files_changed: _Optional[int] = ..., lines_added: _Optional[int] = ..., lines_removed: _Optional[int] = ..., pause_wanted: bool = ..., last_action: _Optional[str] = ...) -> None: ...
+    rule: str
+    failure: str
+    failure_detail: str
+    def __init__(self, iterations: _Optional[int] = ..., limits: _Optional[_Union[_goal_pb2.GoalLimits, _Mapping]] = ..., phase: _Optional[str] = ..., paused_for: _Optional[str] = ..., limit: _Optional[str] = ..., resume_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., worked_s: _Optional[float] = ..., last_verdict: _Optional[str] = ..., plan_done: _Optional[int] = ..., plan_items: _Optional[int] = ..., files_changed: _Optional[int] = ..., lines_added: _Optional[int] = ..., lines_removed: _Optional[int] = ..., pause_wanted: bool = ..., last_action: _Optional[str] = ..., rule: _Optional[str] = ..., failure: _Optional[str] = ..., failure_detail: _Optional[str] = ...) -> None: ...
 
 class Outcome(_message.Message):
     __slots__ = ("reason", "detail", "exit_code", "signal", "limit")

@@ -472,7 +472,7 @@ class InputAccepted(_message.Message):
     def __init__(self, run: _Optional[str] = ..., offset: _Optional[int] = ..., length: _Optional[int] = ..., eof: bool = ...) -> None: ...
 
 class SignalFact(_message.Message):
-    __slots__ = ("run", "turn", "call", "outcome", "input_tokens", "output_tokens", "cost_microusd", "native_session", "resets_us", "parent", "plan_done", "plan_items")
+    __slots__ = ("run", "turn", "call", "outcome", "input_tokens", "output_tokens", "cost_microusd", "native_session", "resets_us", "parent", "plan_done", "plan_items", "failure")
     RUN_FIELD_NUMBER: _ClassVar[int]
     TURN_FIELD_NUMBER: _ClassVar[int]
     CALL_FIELD_NUMBER: _ClassVar[int]
@@ -485,6 +485,7 @@ class SignalFact(_message.Message):
     PARENT_FIELD_NUMBER: _ClassVar[int]
     PLAN_DONE_FIELD_NUMBER: _ClassVar[int]
     PLAN_ITEMS_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
     run: str
     turn: int
     call: str
@@ -497,7 +498,8 @@ class SignalFact(_message.Message):
     parent: str
     plan_done: int
     plan_items: int
-    def __init__(self, run: _Optional[str] = ..., turn: _Optional[int] = ..., call: _Optional[str] = ..., outcome: _Optional[str] = ..., input_tokens: _Optional[int] = ..., output_tokens: _Optional[int] = ..., cost_microusd: _Optional[int] = ..., native_session: _Optional[str] = ..., resets_us: _Optional[int] = ..., parent: _Optional[str] = ..., plan_done: _Optional[int] = ..., plan_items: _Optional[int] = ...) -> None: ...
+    failure: str
+    def __init__(self, run: _Optional[str] = ..., turn: _Optional[int] = ..., call: _Optional[str] = ..., outcome: _Optional[str] = ..., input_tokens: _Optional[int] = ..., output_tokens: _Optional[int] = ..., cost_microusd: _Optional[int] = ..., native_session: _Optional[str] = ..., resets_us: _Optional[int] = ..., parent: _Optional[str] = ..., plan_done: _Optional[int] = ..., plan_items: _Optional[int] = ..., failure: _Optional[str] = ...) -> None: ...
 
 class ApprovalRequested(_message.Message):
     __slots__ = ("approval", "run", "key", "kind", "deadline_us", "rule")
@@ -602,22 +604,28 @@ class CheckResult(_message.Message):
     def __init__(self, passed: bool = ..., exit_code: _Optional[int] = ..., took_us: _Optional[int] = ..., timed_out: bool = ...) -> None: ...
 
 class GoalPauseWanted(_message.Message):
-    __slots__ = ("now", "sent")
+    __slots__ = ("now", "sent", "rule")
     NOW_FIELD_NUMBER: _ClassVar[int]
     SENT_FIELD_NUMBER: _ClassVar[int]
+    RULE_FIELD_NUMBER: _ClassVar[int]
     now: bool
     sent: bool
-    def __init__(self, now: bool = ..., sent: bool = ...) -> None: ...
+    rule: str
+    def __init__(self, now: bool = ..., sent: bool = ..., rule: _Optional[str] = ...) -> None: ...
 
 class GoalPaused(_message.Message):
-    __slots__ = ("cause", "limit", "until_us")
+    __slots__ = ("cause", "limit", "until_us", "rule", "failure")
     CAUSE_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     UNTIL_US_FIELD_NUMBER: _ClassVar[int]
+    RULE_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
     cause: str
     limit: str
     until_us: int
-    def __init__(self, cause: _Optional[str] = ..., limit: _Optional[str] = ..., until_us: _Optional[int] = ...) -> None: ...
+    rule: str
+    failure: str
+    def __init__(self, cause: _Optional[str] = ..., limit: _Optional[str] = ..., until_us: _Optional[int] = ..., rule: _Optional[str] = ..., failure: _Optional[str] = ...) -> None: ...
 
 class GoalResumed(_message.Message):
     __slots__ = ("add_iterations", "add_tokens", "add_cost_microusd", "add_time_us")
