@@ -17,6 +17,7 @@ _SECTIONS = {
     "Every day": {
         "run": Entry(f"{_COMMANDS}.agent.spawn:run", "Start an agent, follow its output, exit with its code."),
         "ps": Entry(f"{_COMMANDS}.agent.listing:ps", "Agents that run; -a: all."),
+        "watch": Entry(f"{_COMMANDS}.agent.watching:watch", "What an agent does, told for people; no name: all, live."),
         "logs": Entry(f"{_COMMANDS}.agent.logs:logs", "Output of an agent; -f: and on as it comes."),
     },
     "Things": {
@@ -47,7 +48,7 @@ kagectl run -- make test          run it under kaged, see its output, get its ex
 kagectl run -d --name fix -- claude -p 'fix the tests'
 kagectl ps                        what runs
 kagectl logs -f fix               its output, live
-kagectl event watch --agent fix   its facts, live
+kagectl watch fix                 what it says, does and asks, live
 kagectl agent stop fix            end it and everything it started
 
 Exit codes: 0 done · 1 the agent failed · 2 wrong usage · 3 not found · 4 no daemon, or it cannot answer ·

@@ -26,7 +26,7 @@ _FULL = {
 }
 _COLUMNS = ("NAME", "ID", "STATE", "AGE", "PID", "RESTARTS", "OUTPUT")
 _WIDE = ("ADAPTER", "UP", "CPU", "MEMORY", "PROCS", "LAST OUTPUT", "SUPERVISOR", "DIRECTORY")
-_NUMBERS = ("PID", "RESTARTS", "OUTPUT", "CPU", "MEMORY", "PROCS")
+_NUMBERS = ("TURN", "COST", "TOKENS", "PID", "RESTARTS", "OUTPUT", "CPU", "MEMORY", "PROCS")
 
 
 def state_word(agent: pb.Agent) -> str:
@@ -78,12 +78,20 @@ def agent_table(
 ) -> str:
     """One row an agent, in the order given."""
     ids = {} if full_ids else words.shortened(agent.id for agent in agents)
-    headers = (*_COLUMNS, *(_WIDE if wide else ()), "COMMAND")
+    looping = any(agent.HasField("progress") for agent in agents)
+    headers = (
+        *_COLUMNS[:3],
+        *(("TURN", "COST") if looping else ()),
+        *_COLUMNS[3:],
+        *(_WIDE if wide else ()),
+        "COMMAND",
+    )
     rows = [
         (
             Cell(safe(agent.name)),
             Cell(ids.get(agent.id, agent.id), "dim"),
             state_cell(agent),
+            *((Cell(progress.turns(agent) or "-"), Cell(cost(agent))) if looping else ()),
             Cell(words.ago(agent.create_time, now_s)),
             Cell(str(agent.run.pid) if agent.run.pid and agent.run.phase != "ended" else "-"),
             Cell(str(agent.restarts), "yellow" if agent.restarts else ""),
@@ -94,6 +102,51 @@ def agent_table(
         for agent in agents
     ]
     return table(headers, rows, paint=paint, width=width, right=_NUMBERS)
+
+
+_LIVE = ("NAME", "STATE", "TURN", "PLAN", "TOKENS", "COST", "TIME", "FILES", "LAST")
+
+
+def live_table(agents: Sequence[pb.Agent], *, now_s: float, paint: Paint = PLAIN, width: int | None = None) -> str:
+    """How far each has come, those that wait for a person first, then by age."""
+    ordered = sorted(agents, key=lambda agent: (not _needs_a_person(agent), agent.state in ENDED, agent.id))
+    rows = [
+        (
+            Cell(safe(agent.name)),
+            _live_state(agent, now_s),
+            Cell(progress.turns(agent) or (str(agent.usage.turns) if agent.usage.turns else "-")),
+            Cell(f"{agent.progress.plan_done}/{agent.progress.plan_items}" if agent.progress.plan_items else "-"),
+            Cell(progress.count(agent.usage.input_tokens + agent.usage.output_tokens)),
+            Cell(cost(agent)),
+            Cell(words.ago(agent.create_time, now_s)),
+            Cell(
+                f"+{agent.progress.lines_added} -{agent.progress.lines_removed}"
+                if agent.progress.files_changed
+                else "-"
+            ),
+            Cell(safe(agent.progress.last_action) or words.command(agent.spec.command)),
+        )
+        for agent in ordered
+    ]
+    return table(_LIVE, rows, paint=paint, width=width, right=_NUMBERS)
+
+
+def cost(agent: pb.Agent) -> str:
+    """What it has cost as far as it tells."""
+    return progress.money(agent.usage.cost_microusd) if agent.usage.cost_microusd else "-"
+
+
+def _needs_a_person(agent: pb.Agent) -> bool:
+    held = agent.state == pb.AGENT_STATE_PAUSED and not agent.progress.resume_time.seconds
+    return bool(agent.open_approvals) or held
+
+
+def _live_state(agent: pb.Agent, now_s: float) -> Cell:
+    if agent.open_approvals and agent.state not in ENDED:
+        return Cell(f"asks ({len(agent.open_approvals)})", "yellow")
+    if why := progress.why_paused(agent, now_s):
+        return Cell(f"{state_word(agent)} ({safe(why)})", "yellow")
+    return state_cell(agent)
 
 
 def _wide_cells(agent: pb.Agent, now_s: float) -> tuple[Cell, ...]:

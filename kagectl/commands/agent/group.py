@@ -15,6 +15,7 @@ _HOME = "kagectl.commands"
             "spawn": Entry(f"{_HOME}.agent.spawn:spawn", "Start one and return at once."),
             "list": Entry(f"{_HOME}.agent.listing:list_agents", "Those that have not ended; -a: all."),
             "show": Entry(f"{_HOME}.agent.listing:show_agent", "Everything about one."),
+            "watch": Entry(f"{_HOME}.agent.watching:watch", "What one does, told for people; no name: all, live."),
             "logs": Entry(f"{_HOME}.agent.logs:logs", "Its output; -f: and on as it comes."),
             "wait": Entry(f"{_HOME}.agent.lifecycle:wait", "Wait until it has ended."),
             "stop": Entry(f"{_HOME}.agent.lifecycle:stop", "End it and everything it started."),

@@ -9,6 +9,7 @@ import click
 from kagectl import show
 from kagectl.client.methods.agents import GET_AGENT
 from kagectl.client.output import read_output
+from kagectl.commands.agent.watching import listens, tell_story
 from kagectl.connect import dial
 from kagectl.errors import INTERRUPTED, Complaint, Ended
 from kagectl.render import words
@@ -36,7 +37,9 @@ kagectl logs tests -o jsonl                 one object a line: run, channel, off
 @click.option("--run", "run_id", metavar="ID", default="", help="Only this run (attempt) of it.")
 @click.option("--from-offset", type=click.IntRange(min=0), default=0, help="From this byte; with --run and one stream.")
 @click.option("-t", "--timestamps", is_flag=True, help="When the daemon saw each line, before it.")
-@click.option("--raw", is_flag=True, help="The bytes as they were written, not by lines.")
+@click.option(
+    "--raw", is_flag=True, help="The bytes as they were written, also of agents whose adapter understands them."
+)
 @click.pass_obj
 def logs(
     session: Session,
@@ -50,7 +53,11 @@ def logs(
     timestamps: bool,
     raw: bool,
 ) -> None:
-    """Output of an agent: its standard output to standard output, its standard error to standard error."""
+    """Output of an agent: its standard output to standard output, its standard error to standard error.
+
+    Of an agent whose adapter understands its output (Claude, Codex ...) it is told for people, as by `kagectl watch`;
+    --raw, --stdout, --stderr, --timestamps, --run and -o give the bytes.
+    """
     if only_out and only_err:
         raise Complaint("--stdout and --stderr exclude each other; leave both out to see both")
     if raw and timestamps:
@@ -60,6 +67,14 @@ def logs(
         channel = fact_pb2.OUTPUT_CHANNEL_STDOUT if only_out else fact_pb2.OUTPUT_CHANNEL_STDERR
     with dial(session) as client:
         found = client.call(GET_AGENT, pb.GetAgentRequest(agent=agent)).agent
+        bytes_wanted = raw or timestamps or channel or run_id or from_offset or session.machine
+        if listens(found) and not bytes_wanted:
+            try:
+                tell_story(client, session, found, follow=follow, tail=tail)
+            except KeyboardInterrupt:
+                still_there(found.name)
+                raise Ended(INTERRUPTED) from None
+            return
         request = pb.StreamLogsRequest(
             agent=found.id,
             run=run_id,

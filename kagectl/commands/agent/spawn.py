@@ -14,6 +14,7 @@ from kagectl.client.output import read_output
 from kagectl.commands.agent.logs import still_there, write_lines
 from kagectl.commands.agent.spec_options import SpecVerb, spec_from, spec_options
 from kagectl.commands.agent.waiting import tell_pauses, wait_for
+from kagectl.commands.agent.watching import listens, tell_story
 from kagectl.connect import dial
 from kagectl.errors import AGENT_FAILED, INTERRUPTED, Complaint, Ended
 from kagectl.render.agents import agent_page, ending
@@ -73,6 +74,7 @@ Ctrl-C stops following, not the agent; --stop-on-interrupt makes it stop the age
 @click.option("-i", "--interactive", is_flag=True, help="Pass our standard input on to it.")
 @click.option("-t", "--tty", is_flag=True, help="Give it a terminal; implies -i when this is one.")
 @click.option("--stop-on-interrupt", is_flag=True, help="Ctrl-C stops the agent too.")
+@click.option("--raw", is_flag=True, help="The agent's bytes, also where an adapter understands them.")
 @spec_options
 @click.pass_obj
 def run(
@@ -83,6 +85,7 @@ def run(
     interactive: bool,
     tty: bool,
     stop_on_interrupt: bool,
+    raw: bool,
     **options: object,
 ) -> None:
     """Start an agent, follow its output, exit with its exit code (128 + n after signal n)."""
@@ -104,7 +107,8 @@ def run(
             show.one(session, agent, lambda: agent.id)
             return
         try:
-            _follow(client, session, agent, interactive=interactive, terminal=terminal)
+            told_of = listens(agent) and not (raw or tty or session.machine)
+            _follow(client, session, agent, interactive=interactive, terminal=terminal, story=told_of)
             ended = wait_for(client, agent.id, timeout_s=None)
         except KeyboardInterrupt:
             if terminal is not None and terminal.left:
@@ -139,9 +143,11 @@ def exit_code(agent: pb.Agent) -> int:
     return int(outcome.exit_code) if outcome.exit_code > 0 else AGENT_FAILED
 
 
-def _follow(client: Line, session: Session, agent: pb.Agent, *, interactive: bool, terminal: Terminal | None) -> None:
+def _follow(
+    client: Line, session: Session, agent: pb.Agent, *, interactive: bool, terminal: Terminal | None, story: bool
+) -> None:
     done = threading.Event()
-    if agent.HasField("progress"):
+    if agent.HasField("progress") and not story:
         threading.Thread(target=tell_pauses, args=(client, agent.id, done), daemon=True).start()
     if interactive:
         feeder = threading.Thread(target=feed_stdin, args=(client, agent.id, done, terminal), daemon=True)
@@ -150,6 +156,9 @@ def _follow(client: Line, session: Session, agent: pb.Agent, *, interactive: boo
     try:
         if terminal is not None:
             terminal.enter(client, agent.id)
+        if story:
+            tell_story(client, session, agent)
+            return
         for pieces in read_output(client, request):
             if session.machine:
                 show.some_of_stream(session, pieces)
