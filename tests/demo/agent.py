@@ -2,9 +2,10 @@
 
     python agent.py --test tests.test_prices --transcript FILE
 
-It runs the test, reads the module that the test imports, and edits it for real: one small edit at a time
-(`edits.py`), the tests run after each, undone when they still fail. When they pass it asks before it commits
-(docs/jsonl-protocol.md), and commits only when told so.
+It works in turns. In each it runs the test, reads the module that the test imports, and edits it for real: one small
+edit at a time (`edits.py`), the tests run after each, undone when they still fail. After `_EDITS_A_TURN` it ends its
+turn and waits for the words that begin the next one; a place that they name (`shop/pages.py:12`) is tried first. When
+the tests pass it asks before it commits (docs/jsonl-protocol.md), and commits only when told so.
 
 Every byte it writes to standard output and standard error goes to FILE.out and FILE.err first, so that the
 demo can compare what Kage recorded with what was really written. Standard library only.
@@ -15,6 +16,7 @@ import ast
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -26,6 +28,7 @@ from tests.demo.edits import Edit, edits
 _RAN = re.compile(r"^Ran (\d+) test", re.MULTILINE)
 _BAD = re.compile(r"\b(?:failures|errors)=(\d+)")
 _TEST_LIMIT_S = 20
+_EDITS_A_TURN = 8
 
 
 class Mouth:
@@ -57,17 +60,32 @@ class Agent:
         self._mouth = mouth
         self._test = test
         self._calls = 0
+        self._tried: set[Edit] = set()
+        self._turn_ok = True
 
     def work(self) -> int:
-        """From the first run of the tests to the commit. 0 when the tests pass and the fix is committed."""
+        """Turn after turn until the input ends. 0 when the last one went well."""
         self._mouth.tell("session", version=1, id=f"{self._test}-{os.getpid()}")
-        self._mouth.tell("turn.started", text=f"make {self._test} pass")
+        words: str | None = os.environ.get("KAGE_GOAL", f"make {self._test} pass")
+        while words is not None:
+            self._mouth.tell("turn.started", text=words)
+            self._turn(words)
+            words = self._hear("message").get("text")
+        return 0 if self._turn_ok else 1
+
+    def _turn(self, words: str) -> None:
+        """A look at the tests, some edits, a commit if one of them helps."""
         passed, ran = self._run_tests("as it is")
         path, functions = self._subject()
-        self._mouth.tell("message", text=f"{passed} of {ran} pass; reading {path} ({', '.join(sorted(functions))})")
-        found = None if passed == ran else self._search(path, functions)
+        if passed == ran:
+            return self._end("nothing to fix", ok=True)
+        place = re.search(re.escape(str(path)) + r":(\d+)", words)
+        first = int(place[1]) if place else 0
+        where = f"line {first}" if first else ", ".join(sorted(functions))
+        self._mouth.tell("message", text=f"{passed} of {ran} pass; reading {path} ({where})")
+        found = self._search(path, functions, first)
         if found is None:
-            return self._end("nothing to fix" if passed == ran else "no small edit makes the tests pass", ok=False)
+            return self._end(f"{len(self._tried)} edits tried, none helps yet", ok=False)
         self._mouth.tell("message", text=f"all tests pass: {path}:{found.line} `{found.old}` -> `{found.new}`")
         return self._commit(path)
 
@@ -81,11 +99,16 @@ class Agent:
                     return path, frozenset(name.name for name in node.names)
         raise SystemExit(f"{self._test} imports nothing of this repository")
 
-    def _search(self, path: Path, functions: frozenset[str]) -> Edit | None:
+    def _search(self, path: Path, functions: frozenset[str], first: int) -> Edit | None:
+        """The next edits that were not tried, those of the line `first` before others."""
         before = path.read_text()
-        for number, edit in enumerate(edits(before, functions), start=1):
+        left = [edit for edit in edits(before, functions) if edit not in self._tried]
+        left.sort(key=lambda edit: edit.line != first)
+        for edit in left[:_EDITS_A_TURN]:
+            self._tried.add(edit)
             path.write_text(edit.apply(before))
-            passed, ran = self._run_tests(f"try {number}: {path}:{edit.line} `{edit.old}` -> `{edit.new}`")
+            what = f"try {len(self._tried)}: {path}:{edit.line} `{edit.old}` -> `{edit.new}`"
+            passed, ran = self._run_tests(what)
             if passed == ran:
                 return edit
             path.write_text(before)
@@ -110,37 +133,42 @@ class Agent:
         self._mouth.tell("tool.finished", id=call, tool="edit+test", outcome=outcome, output=f"{ran - bad}/{ran} pass")
         return ran - bad, ran
 
-    def _commit(self, path: Path) -> int:
+    def _commit(self, path: Path) -> None:
         diff = subprocess.run(["git", "diff", "--", str(path)], capture_output=True, text=True, check=True).stdout
+        message = f"{path.stem}: make {self._test} pass"
+        command = ["git", "commit", "--quiet", "--message", message, "--", str(path)]
         self._mouth.tell(
             "approval.request",
             id="commit",
             title=f"commit the fix of {path}",
-            tool="git commit",
-            input={"diff": diff},
+            tool="bash",
+            input={"command": shlex.join(command), "diff": diff},
             why=f"{self._test} passes now",
             timeout_s=3600,
         )
-        answer = self._answer("commit")
+        answer = self._hear("approval.answer", "commit")
         if answer.get("outcome") != "approved":
             subprocess.run(["git", "checkout", "--", str(path)], check=True)
-            return self._end(f"not committed: {answer.get('note') or answer.get('outcome')}", ok=False)
-        message = f"{path.stem}: make {self._test} pass"
-        subprocess.run(["git", "commit", "--quiet", "--message", message, "--", str(path)], check=True)
+            return self._end(
+                f"not committed: {answer.get('note') or answer.get('outcome', 'nobody is there')}", ok=False
+            )
+        subprocess.run(command, check=True)
         return self._end("committed", ok=True)
 
     @staticmethod
-    def _answer(key: str) -> dict[str, str]:
+    def _hear(kind: str, key: str = "") -> dict[str, str]:
+        """The next line of a kind, about `key` if that is named; empty when the input is over."""
         for line in sys.stdin:  # other lines are not for us
             heard: dict[str, str] = json.loads(line)
-            if heard.get("type") == "approval.answer" and heard.get("id") == key:
+            if heard.get("type") == kind and heard.get("id", "") == key:
                 return heard
-        return {"outcome": "denied", "note": "nobody is there to ask"}
+        return {}
 
-    def _end(self, text: str, *, ok: bool) -> int:
+    def _end(self, text: str, *, ok: bool) -> None:
+        """`ok`: whether the goal is reached, as far as it knows. A turn without a fix has not failed: it is judged."""
+        self._turn_ok = ok
         self._mouth.tell("message", text=text)
-        self._mouth.tell("turn.ended", outcome="ok" if ok else "error", error="" if ok else text)
-        return 0 if ok else 1
+        self._mouth.tell("turn.ended", outcome="ok")
 
 
 def main() -> int:

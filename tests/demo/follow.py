@@ -6,11 +6,11 @@ The subscription goes on over the death of the daemon; `gaps` counts positions t
 import asyncio
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from kagectl.client import AsyncClient
-from kaged.api.v1 import event_pb2
+from kaged.api.v1 import event_pb2, fact_pb2, spec_pb2
 from kaged.api.v1 import event_service_pb2 as pb
 from tests.demo.screen import Screen
 
@@ -23,7 +23,13 @@ class AgentSeen:
     pid: int = 0
     executed: int = 0
     output_bytes: int = 0
+    turns: int = 0
+    paused: str = ""  # what for; empty when it is not
     ended: str = ""
+
+    def rests(self) -> bool:
+        """Whether it has nothing to do until somebody acts."""
+        return bool(self.paused or self.ended)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -40,6 +46,12 @@ class Seen:
         """Whether every agent came to its end."""
         return bool(self.agents) and all(agent.ended for agent in self.agents.values())
 
+    def wanted(self) -> bool:
+        """Whether a person is waited for."""
+        return bool(self.open_questions) or any(
+            agent.paused not in ("", "rate_limit") for agent in self.agents.values()
+        )
+
 
 class Follower:
     """One subscription from the beginning of the journal."""
@@ -49,7 +61,6 @@ class Follower:
         self._client = client
         self._screen = screen
         self._changed = asyncio.Condition()
-        self._rest: dict[str, bytes] = {}
 
     async def run(self) -> None:
         """Follow without end; cancel it."""
@@ -86,7 +97,6 @@ class Follower:
                 self._screen.fact(agent.job, f"run.executed       pid {agent.pid}")
             case "output_chunk" if agent:
                 agent.output_bytes += fact.output_chunk.length
-                self._output(agent.job, meta.agent, event.body.output)
             case "signal" if agent:
                 self._signal(agent.job, event)
             case "approval_requested" if agent:
@@ -98,6 +108,22 @@ class Follower:
                     self._screen.fact(agent.job, f"approval.answered  {fact.approval_answered.outcome}", bright=True)
             case "approval_withdrawn":
                 seen.open_questions.pop(fact.approval_withdrawn.approval, None)
+            case "workspace_made" if agent:
+                self._screen.fact(agent.job, "workspace.made     a worktree and branch of its own")
+            case "workspace_merged" if agent:
+                self._screen.fact(agent.job, f"workspace.merged   {fact.workspace_merged.kind.replace('_', ' ')}")
+            case "goal_judged" if agent:
+                agent.turns = fact.goal_judged.iteration
+                self._judged(agent, fact.goal_judged)
+            case "goal_paused" if agent:
+                agent.paused = fact.goal_paused.limit or fact.goal_paused.cause
+                limit = f": {fact.goal_paused.limit}" if fact.goal_paused.limit else ""
+                self._screen.fact(agent.job, f"goal.paused        {fact.goal_paused.cause}{limit}", bright=True)
+            case "goal_resumed" if agent:
+                agent.paused = ""
+                self._screen.fact(
+                    agent.job, f"goal.resumed       {fact.goal_resumed.add_iterations} more turns", bright=True
+                )
             case "agent_ended" if agent:
                 agent.ended = fact.agent_ended.outcome
                 self._screen.fact(
@@ -115,36 +141,35 @@ class Follower:
         match event.meta.type:
             case "signal.message":
                 self._screen.say(job, said.text)
-            case "signal.tool.started":
-                what = json.loads(said.data_json or "{}").get("what", said.text)
-                self._screen.start(job, event.meta.fact.signal.call, what)
+            case "signal.turn.started" if said.text:
+                self._screen.say(job, said.text)
+            case "signal.tool.started" | "signal.tool.requested":
+                self._screen.start(job, event.meta.fact.signal.call, _call(said))
             case "signal.tool.finished":
-                result = said.data_json.strip('"') or said.text
+                result = _first_line(said.data_json.strip('"') or said.text)
                 self._screen.finish(job, event.meta.fact.signal.call, result, ok=event.meta.fact.signal.outcome == "ok")
             case _:
                 pass
 
-    def _output(self, job: str, agent: str, data: bytes) -> None:
-        """Plain commands have no signals: what they print is shown, Claude's stream-json as words."""
-        *lines, self._rest[agent] = (self._rest.get(agent, b"") + data).split(b"\n")
-        for line in lines:
-            for text in _claude_words(line):
-                self._screen.say(job, text)
+    def _judged(self, agent: AgentSeen, judged: fact_pb2.GoalJudged) -> None:
+        """One line for a turn that was looked at: what the check came to, and what follows."""
+        came_to = ", ".join("the check holds" if check.passed else "the check fails" for check in judged.checks)
+        follows = {"next": "", "succeeded": ": done", "failed": ": given up"}.get(judged.verdict, judged.verdict)
+        text = f"goal.judged        turn {judged.iteration}: {came_to or judged.why}{follows}"
+        self._screen.fact(agent.job, text, bright=judged.verdict != "next")
 
 
-def _claude_words(line: bytes) -> Iterator[str]:
-    """What a line of stream-json says to people; nothing of the lines of other protocols."""
-    try:
-        heard = json.loads(line)
-    except ValueError:
-        return
-    if not isinstance(heard, dict) or heard.get("type") != "assistant":
-        return
-    for part in heard.get("message", {}).get("content", []):
-        if part.get("type") == "text":
-            yield part["text"]
-        elif part.get("type") == "tool_use":
-            yield f"[{part.get('name')}] {json.dumps(part.get('input'))}"
+def _call(said: spec_pb2.SignalText) -> str:
+    """A tool call in a line: our agent says what it tries, another its tool and what it is about."""
+    given = json.loads(said.data_json or "{}")
+    if not isinstance(given, dict):
+        return said.tool
+    about = next((str(given[key]) for key in ("command", "file_path", "path", "pattern") if key in given), said.text)
+    return str(given.get("what") or f"{said.tool} {_first_line(about)}")
+
+
+def _first_line(text: str) -> str:
+    return text.strip().partition("\n")[0]
 
 
 def elapsed(since: float) -> str:

@@ -1,6 +1,6 @@
 """The repository that the agents work in: a small shop in Python, three bugs, three failing tests.
 
-Made with real git, one work tree and branch for each agent, away from the user's own git settings.
+Made with real git, away from the user's own git settings. Work trees are Kage's to make, and to merge.
 """
 
 import os
@@ -106,6 +106,9 @@ class Pages(unittest.TestCase):
 }
 
 
+_BUGS: Final = {"prices": "price + price", "stock": "wanted < free", "pages": "per_page - 2"}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SuiteResult:
     """What the whole test suite said."""
@@ -115,14 +118,13 @@ class SuiteResult:
 
 
 class Repository:
-    """A repository in `folder/repo` and work trees beside it."""
+    """A repository in `folder/shop`."""
 
     def __init__(self, folder: Path) -> None:
-        self.main = folder / "repo"
-        self._trees = folder / "trees"
+        self.main = folder / "shop"
 
     def make(self) -> None:
-        """Files, first commit, a work tree for each job."""
+        """Files and a first commit on `main`, which is checked out."""
         for name, text in _FILES.items():
             path = self.main / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -130,12 +132,8 @@ class Repository:
         self._git("init", "--quiet", "--initial-branch=main")
         self._git("add", ".")
         self._git("commit", "--quiet", "--message", "a shop with three bugs")
-        for job in JOBS:
-            self._git("worktree", "add", "--quiet", "-b", f"fix/{job}", str(self.tree(job)))
-
-    def tree(self, job: str) -> Path:
-        """The work tree of a job."""
-        return self._trees / job
+        for key in ("user.name", "user.email"):  # for the merges that kaged makes
+            self._git("config", key, GIT_ENV["GIT_COMMITTER_" + key.partition(".")[2].upper()])
 
     def test(self) -> SuiteResult:
         """Run all tests on the main branch."""
@@ -144,11 +142,18 @@ class Repository:
         lines = done.stderr.strip().splitlines() or ["no report"]
         return SuiteResult(passed=done.returncode == 0, last_line=lines[-1])
 
-    def merge(self, job: str) -> str:
-        """Merge a job's branch; the subject of its commit. Raises CalledProcessError when there is nothing."""
-        subject = self._git("log", "-1", "--format=%h %s", f"fix/{job}", "--not", "main").strip()
-        self._git("merge", "--quiet", "--no-edit", f"fix/{job}")
-        return subject
+    def bug_line(self, job: str) -> int:
+        """Where a person who knows the code would look."""
+        lines = _FILES[f"shop/{job}.py"].splitlines()
+        return next(number for number, line in enumerate(lines, 1) if _BUGS[job] in line)
+
+    def subjects(self) -> list[str]:
+        """What is on `main` beside the first commit, oldest first."""
+        return self._git("log", "--no-merges", "--reverse", "--format=%h %s", "main").splitlines()[1:]
+
+    def clean(self) -> bool:
+        """Whether every file is as it was committed."""
+        return not self._git("status", "--porcelain").strip()
 
     def _git(self, *arguments: str) -> str:
         command = ["git", "-C", str(self.main), *arguments]

@@ -36,7 +36,7 @@ class Screen:
 
     def say(self, who: str, text: str) -> None:
         """An agent's words."""
-        for line in text.splitlines()[:3]:
+        for line in [line for line in text.splitlines() if line.strip()][:3]:
             self._line(who, f"“{line}”", "")
 
     def start(self, who: str, call: str, what: str) -> None:

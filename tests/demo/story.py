@@ -1,10 +1,12 @@
 """The story of the demo, chapter by chapter:
 
-    a repository with failing tests -> kaged -> three agents, each in its own work tree -> kill -9 of kaged
-    -> agents go on alone -> kaged again, adopts them -> answers to their questions -> merge -> what the journal says
+    a repository with failing tests -> kaged -> three agents with goals, each in its own work tree -> kill -9 of kaged
+    -> agents go on alone -> kaged again, adopts them, judges what they did -> answers to their questions, and words
+    for one whose turns are used up -> merge -> what the journal says
 
-Every chapter waits for a fact with a deadline, never for time to pass. Whatever happens, agents and daemon are
-stopped and the folder removed (KEEP=1 keeps it).
+Goals, checks, limits, approvals, work trees and merges are Kage's own; nothing here stands in for them. Every
+chapter waits for a fact with a deadline, never for time to pass. Whatever happens, agents and daemon are stopped and
+the folder removed (KEEP=1 keeps it).
 """
 
 import asyncio
@@ -13,7 +15,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from kagectl.client import AsyncClient, ClientError, find_address
@@ -27,6 +29,8 @@ from tests.demo.service import Service, shown
 from tests.demo.verdict import Verdict, read_back
 
 _PATIENCE_S = {"scripted": 60.0, "claude": 600.0}
+# What a person adds to a limit that was used up.
+_MORE = {"iterations": ("--add-iterations", "5"), "cost": ("--add-cost", "1usd"), "time": ("--add-time", "5m")}
 
 
 async def tell(kind: str) -> int:
@@ -84,17 +88,19 @@ class Story:
             await self._alone(follower)
             before = {agent.job: agent.pid for agent in follower.seen.agents.values()}
             await self._adopt(follower, client)
-            await self._answer_all(follower)
-            self._merge()
+            await self._help_all(follower)
+            await self._merge(follower)
             following.cancel()
-            approvals_each = 1 if self._kind == "scripted" else 0
-            verdict = await read_back(client, self._transcripts, before, approvals_each=approvals_each)
+            verdict = await read_back(client, self._transcripts, before)
+            if self._kind == "scripted" and not verdict.pauses:
+                self._wrong.append("no limit paused an agent")
             if follower.seen.gaps:
                 self._wrong.append(f"the live subscription had {follower.seen.gaps} gaps or repeats")
         return Verdict(
             rows=verdict.rows,
             events=verdict.events,
             daemons=verdict.daemons,
+            pauses=verdict.pauses,
             wrong=(*verdict.wrong, *self._wrong),
         )
 
@@ -107,11 +113,11 @@ class Story:
     # --- chapters ------------------------------------------------------------------------------------------------
 
     def _make_repository(self) -> None:
-        self._screen.title("a git repository with three bugs, and a work tree for each agent")
+        self._screen.title("a git repository with three bugs")
         self._transcripts.mkdir(parents=True)
         self._repository.make()
         result = self._repository.test()
-        self._screen.note(f"{self._repository.main}: {result.last_line}")
+        self._screen.note(f"{self._repository.main}: tests on main: {result.last_line}")
         if result.passed:
             raise RuntimeError("the tests of the new repository pass, there is nothing to do")
 
@@ -129,14 +135,16 @@ class Story:
             time.sleep(0.02)
 
     async def _spawn(self, follower: Follower) -> None:
-        self._screen.title("three agents, side by side")
+        self._screen.title("three agents with goals, side by side")
+        settings = [word for key, value in GIT_ENV.items() for word in ("-e", f"{key}={value}")]
         for job in JOBS:
-            options, command = KINDS[self._kind](job, self._transcripts / job)
-            settings = [word for key, value in GIT_ENV.items() for word in ("-e", f"{key}={value}")]
-            words = ["run", "-d", "--name", job, *options, "-C", str(self._repository.tree(job))]
-            brief = [Path(word).name if os.path.isabs(word) else word for word in (*words, "--", *command)]
+            task = KINDS[self._kind](job, self._transcripts / job)
+            check = f"cmd: python3 -B -m unittest tests.test_{job}"
+            rules = ["--until", check, "--approve", "on-commit"]
+            words = ["run", "-d", task.goal, "--name", job, *rules, *task.options, "--repo", str(self._repository.main)]
+            brief = [Path(word).name if os.path.isabs(word) else word for word in (*words, "--", *task.command)]
             self._screen.command(shown(brief))
-            await asyncio.to_thread(self.service.ctl, *words, *settings, "--", *command)
+            await asyncio.to_thread(self.service.ctl, *words, *settings, "--", *task.command)
         await follower.wait(
             lambda seen: len(seen.agents) == len(JOBS) and all(agent.pid for agent in seen.agents.values()),
             "three running agents",
@@ -145,7 +153,7 @@ class Story:
         if self._kind == "scripted":
             await follower.wait(lambda seen: bool(seen.open_questions), "the first question", self._patience_s)
         else:
-            await follower.wait(lambda seen: any(agent.output_bytes for agent in seen.agents.values()), "output", 120)
+            await follower.wait(lambda seen: all(agent.output_bytes for agent in seen.agents.values()), "output", 120)
 
     async def _alone(self, follower: Follower) -> None:
         """Kill the daemon; wait until agents that were at work have worked on without it."""
@@ -154,21 +162,22 @@ class Story:
         begun = time.monotonic()
         sizes = self._written()
         asking = {follower.seen.agents[agent].job for agent in follower.seen.open_questions.values()}
-        done = {agent.job for agent in follower.seen.agents.values() if agent.ended}
-        await asyncio.to_thread(self._until_written, sizes, set(JOBS) - asking - done)
+        idle = asking | {agent.job for agent in follower.seen.agents.values() if agent.rests()}
+        await asyncio.to_thread(self._until_written, sizes, set(JOBS) - idle)
         self._screen.note(f"for {elapsed(begun)} there is no daemon, and the agents work on:")
         for agent in follower.seen.agents.values():
             more = self._written()[agent.job] - sizes[agent.job]
             alive = "is alive" if _lives(agent.pid) else "has ended"
-            what = "waits for its answer" if agent.job in asking else f"wrote {more} bytes more"
+            what = f"wrote {more} bytes more" if more else "waits"
             self._screen.note(f"  {agent.job:<7} pid {agent.pid} {alive}, {what}")
 
     def _until_written(self, sizes: dict[str, int], at_work: set[str]) -> None:
-        """Until each of these agents has written more than it had, and a second has passed for people to see it."""
+        """Until each of these agents has written more than it had (or waits for the judgement of its turn, or for an
+        answer), and a second has passed for people to see it."""
         begun = time.monotonic()
         while time.monotonic() < begun + _PATIENCE_S[self._kind]:
             now = self._written()
-            if time.monotonic() > begun + 1 and all(now[job] > sizes[job] for job in at_work):
+            if time.monotonic() > begun + 1 and all(now[job] > sizes[job] or self._waits(job) for job in at_work):
                 return
             time.sleep(0.05)
         raise TimeoutError("agents wrote nothing while there was no daemon")
@@ -182,30 +191,61 @@ class Story:
             self._wrong.append("after the restart an agent has another process")
         self._screen.note("same processes, and what they wrote meanwhile is read where the journal ends:")
 
-    async def _answer_all(self, follower: Follower) -> None:
-        """Say yes to each question, as a person would, until every agent has ended."""
+    async def _help_all(self, follower: Follower) -> None:
+        """What a person does until every agent has ended: say yes to a question, give words to one that is paused."""
         deadline = time.monotonic() + self._patience_s
-        told = False
+        told: set[str] = set()
         while not follower.seen.all_ended():
             left_s = max(deadline - time.monotonic(), 0.1)
-            await follower.wait(lambda seen: bool(seen.open_questions) or seen.all_ended(), "agents to end", left_s)
+            await follower.wait(lambda seen: bool(seen.wanted()) or seen.all_ended(), "agents to end", left_s)
             for approval in tuple(follower.seen.open_questions):
-                if not told:
-                    self._screen.title("their questions are still there; the answer reaches the same process")
-                    told = True
+                self._once(told, "their questions are still there; the answer reaches the same process")
                 words = ("approval", "approve", approval, "--note", "go ahead")
-                self._screen.command(shown(words))
-                await asyncio.to_thread(self.service.ctl, *words)
+                await self._type(words)
                 await follower.wait(_answered(approval), "the answer", 20)
+            for agent in tuple(follower.seen.agents.values()):
+                if agent.paused and agent.paused != "rate_limit":
+                    self._once(
+                        told, "a limit pauses, it never ends: more turns, and a person's words as the next prompt"
+                    )
+                    guidance = f"Look at shop/{agent.job}.py:{self._repository.bug_line(agent.job)}"
+                    more = _MORE.get(agent.paused, ())
+                    await self._type(("agent", "resume", agent.job, *more, "--guidance", guidance))
+                    await follower.wait(_resumed(agent.job), "the agent to go on", 20)
 
-    def _merge(self) -> None:
-        self._screen.title("what they did: merge, and run all tests")
+    def _once(self, told: set[str], title: str) -> None:
+        if title not in told:
+            told.add(title)
+            self._screen.title(title)
+
+    async def _type(self, words: Sequence[str]) -> str:
+        """A command as a person types it: shown, done."""
+        self._screen.command(shown(words))
+        return await asyncio.to_thread(self.service.ctl, *words)
+
+    async def _merge(self, follower: Follower) -> None:
+        self._screen.title("what they did: look at it, merge it, run all tests")
+        patch = await self._type(("agent", "diff", JOBS[-1]))
+        for line in patch.splitlines():
+            if line.startswith(("+", "-")) and not line.startswith(("+++", "---")):
+                self._screen.note(line)
         for job in JOBS:
-            self._screen.note(f"merged {self._repository.merge(job)}")
-        result = self._repository.test()
+            for line in (await self._type(("agent", "merge", job))).splitlines():
+                self._screen.note(line)
+        for subject in await asyncio.to_thread(self._repository.subjects):
+            self._screen.note(subject)
+        result = await asyncio.to_thread(self._repository.test)
         self._screen.note(f"tests on main: {result.last_line}")
         if not result.passed:
             self._wrong.append("the tests do not pass after the merge")
+        if not await asyncio.to_thread(self._repository.clean):
+            self._wrong.append("the merge left changes in the work tree of main")
+
+    def _waits(self, job: str) -> bool:
+        """Whether an agent's last words are the end of its turn, or a question."""
+        path = (self._transcripts / job).with_suffix(".out")
+        last = (path.read_bytes().splitlines() or [b""])[-1]
+        return any(word in last for word in (b'"turn.ended"', b'"approval.request"', b'"result"', b'"control_request"'))
 
     def _written(self) -> dict[str, int]:
         """How many bytes each agent has written, by its own copy."""
@@ -215,14 +255,16 @@ class Story:
 
 def _close(screen: Screen, verdict: Verdict, took: str) -> int:
     screen.title("read back from the journal")
-    screen.note("AGENT    STATE       RUNS  PID      EVENTS  OUTPUT   APPROVED  BYTE FOR BYTE WHAT IT WROTE")
+    screen.note("AGENT    STATE       RUNS  PID      TURNS  EVENTS  OUTPUT   APPROVED  BYTE FOR BYTE WHAT IT WROTE")
     for row in verdict.rows:
         same = "yes" if row.same_bytes else "NO"
         screen.note(
-            f"{row.name:<8} {row.state:<11} {row.runs:>4}  {row.pid:<7} {row.events:>7} {row.output_bytes:>7}"
-            f"   {row.approvals:<9} {same}"
+            f"{row.name:<8} {row.state:<11} {row.runs:>4}  {row.pid:<7} {row.turns:>6} {row.events:>7}"
+            f" {row.output_bytes:>7}   {row.approvals:<9} {same}"
         )
-    screen.note(f"{verdict.events} events, positions 1 to {verdict.events} without a gap, {verdict.daemons} daemons")
+    count = verdict.events
+    order = f"{count} events, positions 1 to {count} without a gap"
+    screen.note(f"{order}; {verdict.daemons} daemons; {verdict.pauses} pause{'' if verdict.pauses == 1 else 's'}")
     for complaint in verdict.wrong:
         screen.note(f"WRONG: {complaint}")
     screen.title(f"{'nothing was lost' if not verdict.wrong else 'the demo failed'} ({took})")
@@ -237,6 +279,10 @@ def _throw_away() -> Path:
 
 def _answered(approval: str) -> Callable[[Seen], bool]:
     return lambda seen: approval not in seen.open_questions
+
+
+def _resumed(job: str) -> Callable[[Seen], bool]:
+    return lambda seen: not any(agent.paused for agent in seen.agents.values() if agent.job == job)
 
 
 def _lives(pid: int) -> bool:

@@ -29,6 +29,7 @@ class Row:
     runs: int
     pid: int
     events: int
+    turns: int
     output_bytes: int
     approvals: str
     same_bytes: bool
@@ -41,10 +42,11 @@ class Verdict:
     rows: tuple[Row, ...]
     events: int
     daemons: int
+    pauses: int
     wrong: tuple[str, ...]
 
 
-async def read_back(client: AsyncClient, folder: Path, pids: Mapping[str, int], *, approvals_each: int) -> Verdict:
+async def read_back(client: AsyncClient, folder: Path, pids: Mapping[str, int]) -> Verdict:
     """Read the whole journal again. `folder` holds the agents' own transcripts, `pids` the first run's by name."""
     events: list[event_pb2.Event] = []
     async for batch in client.stream(READ_EVENTS, events_pb.ReadEventsRequest(from_seq=1)):
@@ -73,21 +75,21 @@ async def read_back(client: AsyncClient, folder: Path, pids: Mapping[str, int], 
             runs=agent.run.attempt,
             pid=agent.run.pid or (executed[-1] if executed else 0),
             events=len(mine),
+            turns=sum(event.meta.type == "goal.judged" for event in mine),
             output_bytes=sum(len(data) for data in recorded.values()),
             approvals=f"{approved} of {len(questions)}",
             same_bytes=recorded == written,
         )
         rows.append(row)
-        wrong += _complaints(row, written, executed, pids.get(agent.name, 0), approvals_each, approved)
+        wrong += _complaints(row, written, executed, pids.get(agent.name, 0), approved)
     if len(rows) != len(pids):
         wrong.append(f"{len(rows)} agents in the journal, {len(pids)} were spawned")
     daemons = sum(event.meta.type == "daemon.started" for event in events)
-    return Verdict(rows=tuple(rows), events=len(events), daemons=daemons, wrong=tuple(wrong))
+    pauses = sum(event.meta.type == "goal.paused" for event in events)
+    return Verdict(rows=tuple(rows), events=len(events), daemons=daemons, pauses=pauses, wrong=tuple(wrong))
 
 
-def _complaints(
-    row: Row, written: Mapping[str, bytes], executed: list[int], pid: int, approvals_each: int, approved: int
-) -> list[str]:
+def _complaints(row: Row, written: Mapping[str, bytes], executed: list[int], pid: int, approved: int) -> list[str]:
     found = []
     if row.state != "succeeded":
         found.append(f"{row.name} is {row.state}, not succeeded")
@@ -98,6 +100,8 @@ def _complaints(
         found.append(f"{row.name} has no output in the journal")
     if executed != [pid]:
         found.append(f"{row.name} ran as {executed}, it should be the one process {pid}")
-    if approved != approvals_each:
-        found.append(f"{row.name} has {approved} approved questions, not {approvals_each}")
+    if approved < 1:
+        found.append(f"{row.name} has no approved question: it committed without asking")
+    if not row.turns:
+        found.append(f"{row.name} was never judged")
     return found

@@ -1,7 +1,7 @@
 """`make demo` as a user has it: a process, its exit code, its last words.
 
 The scripted agents are the real ones; `claude` is a stand-in that works as the real one does without a terminal
-(it edits, tests, commits, prints stream-json), because what is tested is the demo, not Claude.
+(it speaks stream-json both ways, edits, asks, commits). The real one is driven in `tests/agents/test_tour_demo.py`.
 """
 
 import os
@@ -20,22 +20,40 @@ pytestmark = pytest.mark.e2e
 
 _FAKE_CLAUDE = """#!{python}
 import json, pathlib, re, subprocess, sys, time
-job = re.search(r"shop/(\\w+)[.]py", sys.argv[2])[1]
-def say(text):
-    part = {{"type": "text", "text": text}}
-    print(json.dumps({{"type": "assistant", "message": {{"content": [part]}}}}), flush=True)
-for turn in range(40):  # longer than the daemon is away
-    say(f"thinking about {{job}}, {{turn}}")
-    time.sleep(0.1)
-path = pathlib.Path("shop", job + ".py")
-fixes = {{"price + price": "price - price", "wanted < free": "wanted <= free", "per_page - 2": "per_page - 1"}}
-text = path.read_text()
-for old, new in fixes.items():
-    text = text.replace(old, new)
-path.write_text(text)
-subprocess.run([sys.executable, "-B", "-m", "unittest", "tests.test_" + job], check=True)
-subprocess.run(["git", "commit", "-qm", "fix " + job, str(path)], check=True)
-say("done")
+def tell(**line):
+    print(json.dumps(line), flush=True)
+def hear(kind):
+    for line in sys.stdin:
+        heard = json.loads(line)
+        if heard["type"] == kind:
+            return heard
+        if heard["type"] == "control_request":
+            response = {{"subtype": "success", "request_id": heard["request_id"], "response": {{}}}}
+            tell(type="control_response", response=response)
+    sys.exit(0)
+def say(*parts):
+    tell(type="assistant", message={{"role": "assistant", "content": list(parts)}})
+while True:
+    words = hear("user")["message"]["content"]
+    tell(type="system", subtype="init", session_id="a-session")
+    job = re.search(r"shop/(\\w+)[.]py", words)[1]
+    for turn in range(40):  # longer than the daemon is away
+        say({{"type": "text", "text": f"thinking about {{job}}, {{turn}}"}})
+        time.sleep(0.1)
+    path = pathlib.Path("shop", job + ".py")
+    text = path.read_text()
+    fixes = {{"price + price": "price - price", "wanted < free": "wanted <= free", "per_page - 2": "per_page - 1"}}
+    for old, new in fixes.items():
+        text = text.replace(old, new)
+    path.write_text(text)
+    command = "git commit -qam " + job
+    say({{"type": "tool_use", "id": "t1", "name": "Bash", "input": {{"command": command}}}})
+    wish = {{"subtype": "can_use_tool", "tool_name": "Bash", "input": {{"command": command}}, "tool_use_id": "t1"}}
+    tell(type="control_request", request_id="q1", request=wish)
+    answer = hear("control_response")["response"]["response"]
+    if answer["behavior"] == "allow":
+        subprocess.run(command.split(), check=True)
+    tell(type="result", subtype="success", is_error=False, session_id="a-session", result="done")
 """
 
 
@@ -65,6 +83,12 @@ def test_the_demo_succeeds_and_leaves_nothing_behind(short_tmp: Path) -> None:
     done = _demo(short_tmp)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "adopted 3 running agents" in done.stdout
+    assert "goal.judged        turn 1: the check fails" in done.stdout
+    assert "goal.paused        limit: iterations" in done.stdout
+    assert "kagectl agent resume pages --add-iterations 5 --guidance" in done.stdout
+    assert done.stdout.count("approval.answered  approved") == 3
+    assert done.stdout.count("succeeded (goal)") == 3
+    assert "tests on main: OK" in done.stdout
     assert "nothing was lost" in done.stdout
     assert "WRONG" not in done.stdout
     assert list(short_tmp.iterdir()) == []

@@ -7,7 +7,8 @@ Lines of a user's message that begin with `@@ ` are steps, one JSON object each;
 of turns of the assistant that follow the last such message. So the server keeps no state: a session that is
 resumed, or retried, goes on where it was. A step has `text`, `tool` with `input`, `tools` (several at once), `sleep`
 (seconds before the answer) or `status` (an HTTP error instead). A request without tools (titles, summaries) is
-answered "ok". Usage is fixed: 1000 tokens and 100 more with each step read, 50 written.
+answered "ok". A prompt that has no steps is known by words in it: `ScriptedModel({"the bug": steps})`.
+Usage is fixed: 1000 tokens and 100 more with each step read, 50 written.
 
 Speaks Anthropic Messages, OpenAI Responses and chat completions, and Gemini's streamGenerateContent. Not here: what
 an agent does with it.
@@ -17,9 +18,9 @@ import contextlib
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any
 
 Json = dict[str, Any]
@@ -31,16 +32,18 @@ def script(*steps: Json) -> str:
 
 
 class ScriptedModel:
-    """See the module. `asked`: (path, step) of each request, in order."""
+    """See the module. `asked`: (path, step) of each request, in order. `known`: words of a prompt, and its steps."""
 
-    def __init__(self) -> None:
+    def __init__(self, known: Mapping[str, Sequence[Json]] | None = None) -> None:
         self.asked: list[tuple[str, int]] = []
         self.bodies: list[Json] = []
         model = self
+        known_prompts = known or {}
 
         class Handler(_Handler):
             asked = model.asked
             bodies = model.bodies
+            known = MappingProxyType(dict(known_prompts))
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
@@ -104,9 +107,15 @@ def _turns(kind: str, body: Json) -> Iterator[tuple[str, str]]:
                 yield item["role"], _flat(content)
 
 
-def _step(kind: str, body: Json) -> tuple[Json, int]:
+def _scripted(text: str, known: Mapping[str, Sequence[Json]]) -> str:
+    if "@@ " in text:
+        return text
+    return next((f"{text}\n{script(*steps)}" for words, steps in known.items() if words in text), text)
+
+
+def _step(kind: str, body: Json, known: Mapping[str, Sequence[Json]]) -> tuple[Json, int]:
     """The step to play, and its number."""
-    turns = list(_turns(kind, body))
+    turns = [(role, _scripted(text, known) if role == "user" else text) for role, text in _turns(kind, body)]
     scripts = [index for index, (role, text) in enumerate(turns) if role == "user" and "@@ " in text]
     if not scripts or not body.get("tools"):
         return {"text": "ok"}, 0
@@ -139,6 +148,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     asked: list[tuple[str, int]]
     bodies: list[Json]
+    known: Mapping[str, Sequence[Json]] = MappingProxyType({})
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the parent's name
         """Nothing: `asked` tells."""
@@ -165,7 +175,7 @@ class _Handler(BaseHTTPRequestHandler):
         if not kind:
             return self._json({})
         body: Json = json.loads(raw or b"{}")
-        step, number = _step(kind, body)
+        step, number = _step(kind, body, self.known)
         self.asked.append((path, number))
         self.bodies.append(body)
         time.sleep(step.get("sleep", 0))
