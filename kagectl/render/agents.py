@@ -189,6 +189,7 @@ def _about(agent: pb.Agent, now_s: float, zone: tzinfo | None) -> list[tuple[str
         ("state", state_cell(agent)),
         ("why", safe(agent.outcome.detail)),
         ("starts again", f"in {words.span(due)}" if agent.restart_due.seconds and due > 0 else ""),
+        ("flagged", Cell(f"broke {safe(agent.flagged)} without asking" if agent.flagged else "", "red")),
         ("questions", Cell(", ".join(agent.open_approvals), "yellow")),
         ("command", words.command(spec_.command)),
         ("directory", safe(spec_.working_directory)),

@@ -38,10 +38,14 @@ def why_paused(agent: pb.Agent, now_s: float) -> str:
     """Why it is paused, and what lets it go on; empty when it is not."""
     progress = agent.progress
     if not progress.paused_for:
+        if progress.rule:
+            return f"is being held by a guardrail: {safe(progress.rule)}"
         return "pauses at the end of its turn" if progress.pause_wanted else ""
     if progress.paused_for == "limit":
         return f"the limit of {progress.limit} is used up"
     said = _PAUSES.get(progress.paused_for, progress.paused_for)
+    if progress.paused_for == "guard":
+        return f"{said}: {safe(progress.rule)}; see it: kagectl event list --type guardrail.judged"
     if progress.resume_time.seconds:
         return f"{said}, goes on in {words.span(max(0.0, words.seconds_of(progress.resume_time) - now_s))}"
     return said

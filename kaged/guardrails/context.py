@@ -10,6 +10,8 @@ from kaged.guardrails.verdict import VerdictWord
 
 Level = Literal["none", "on-commit", "on-write", "always"]
 LEVELS: Final[tuple[Level, ...]] = ("none", "on-commit", "on-write", "always")  # from the loosest
+AfterTheAct = Literal["record", "pause", "stop"]
+AFTER_THE_ACT: Final[tuple[AfterTheAct, ...]] = ("record", "pause", "stop")  # from the loosest
 Scope = Literal["once", "agent", "namespace", "everywhere"]
 
 _NO_PATHS: Final[Mapping[str, str]] = MappingProxyType({})
@@ -73,6 +75,7 @@ class Policy:
     flood_bytes: int = 64 << 20
     flood: VerdictWord = "ask"
     answer_within_s: float = 0
+    after_the_act: AfterTheAct = "pause"
 
 
 _DEFAULT_DANGERS: Final[Mapping[str, VerdictWord]] = MappingProxyType(

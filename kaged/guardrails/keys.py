@@ -15,7 +15,7 @@ from typing import Final, Literal
 from kaged.domain.frozen import frozen
 from kaged.guardrails.context import DANGERS
 
-KeyKind = Literal["level", "verdict", "patterns", "hosts", "yes", "count", "size", "duration", "rules"]
+KeyKind = Literal["level", "verdict", "patterns", "hosts", "yes", "count", "size", "duration", "rules", "after"]
 Tight = Literal["stricter", "longer", "never", "lower", "yes"]
 
 
@@ -51,6 +51,7 @@ _ALL: Final = (
     _key("network.allow", "hosts", "hosts_allowed", "never", "hosts that may be reached"),
     _key("network.deny", "hosts", "hosts_denied", "longer", "hosts that may not be reached"),
     _key("network.other", "verdict", "hosts_other", "stricter", "hosts in neither list"),
+    _key("after-the-act", "after", "after_the_act", "stricter", "what becomes of an agent that did what is forbidden"),
     _key("secrets.arguments", "verdict", "secret_arguments", "stricter", "calls with a secret in their arguments"),
     _key("secrets.patterns", "yes", "secret_patterns", "yes", "overwrite well-known tokens in agents' output"),
     _key("loop.calls", "count", "loop_calls", "lower", "the same call so often in a row is a loop; 0: never"),

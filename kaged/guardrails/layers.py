@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from kaged.domain.frozen import frozen
-from kaged.guardrails.context import DEFAULT_POLICY, LEVELS, PeopleRule, Policy
+from kaged.guardrails.context import AFTER_THE_ACT, DEFAULT_POLICY, LEVELS, PeopleRule, Policy
 from kaged.guardrails.keys import KEYS, Key
 from kaged.guardrails.policy_file import Entry, Layer, PolicyWrong, Value
 from kaged.guardrails.verdict import RANK
@@ -93,7 +93,8 @@ def _loosens(key: Key, before: Value, after: Value) -> str:
         case "never":
             return "may not be set by a repository"
         case "stricter":
-            rank: dict[str, int] = {word: at for at, word in enumerate(LEVELS)} if key.kind == "level" else dict(RANK)
+            words = {"level": LEVELS, "after": AFTER_THE_ACT}.get(key.kind, tuple(RANK))  # from the loosest
+            rank = {word: at for at, word in enumerate(words)}
             if rank[str(after)] < rank[str(before)]:
                 return f"{after!r} is looser than {before!r}, which holds already"
         case "lower":

@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 from kaged.domain.errors import Invalid
 from kaged.domain.frozen import frozen
 from kaged.domain.quantities import parse_duration_limit_us
-from kaged.guardrails.context import LEVELS, PeopleRule
+from kaged.guardrails.context import AFTER_THE_ACT, LEVELS, PeopleRule
 from kaged.guardrails.keys import KEYS, RULE_FIELDS, Key, nearest
 from kaged.guardrails.paths import pattern_problem
 from kaged.guardrails.verdict import RANK
@@ -163,6 +163,10 @@ def checked(key: Key, value: object, place: str, line: int, lines: "_Lines | Non
         case "level":
             if value not in LEVELS:
                 raise wrong(f"{value!r} is not one of {', '.join(LEVELS)}")
+            return str(value)
+        case "after":
+            if value not in AFTER_THE_ACT:
+                raise wrong(f"{value!r} is not one of {', '.join(AFTER_THE_ACT)}")
             return str(value)
         case "verdict":
             if value not in RANK:

@@ -154,6 +154,7 @@ def agent(state: AgentState, as_of_seq: int, *, sizes: tuple[int, int] = (0, 0))
         update_time=timestamp(state.updated_us),
         as_of_seq=as_of_seq,
         open_approvals=state.approvals,
+        flagged=state.flagged,
         usage=agents_pb.Usage(
             turns=state.usage.turns,
             input_tokens=state.usage.input_tokens,
@@ -198,6 +199,7 @@ def progress(loop: GoalLoop, goal: GoalState) -> agents_pb.Progress:
         lines_removed=goal.lines_removed,
         pause_wanted=goal.pause_wanted,
         last_action=goal.last_action,
+        rule=goal.rule,
     )
     if goal.until_us:
         message.resume_time.CopyFrom(timestamp(goal.until_us))

@@ -25,11 +25,13 @@ def spawn(
     *words: str,
     workspace: spec_pb2.Workspace | None = None,
     environment: dict[str, str] | None = None,
+    guard: spec_pb2.Guard | None = None,
     **loop: object,
 ) -> str:
     folder.mkdir(exist_ok=True)
     spec = spec_pb2.AgentSpec(
         workspace=workspace,
+        guard=guard,
         environment=environment,
         adapter="jsonl",
         command=[sys.executable, LOOPING, *words],
@@ -241,3 +243,28 @@ def test_a_person_may_pause_one_that_waits_for_its_account(kaged, tmp_path):
     assert (held.progress.paused_for, held.progress.resume_time.seconds) == ("user", 0)
     resume(kaged, agent)
     assert kaged.wait(agent).state == pb.AGENT_STATE_SUCCEEDED
+
+
+@pytest.mark.parametrize("word", ["forbid", "break"])
+def test_an_agent_that_did_what_is_forbidden_is_held_with_the_rule_until_a_person_lets_it_go_on(kaged, tmp_path, word):
+    agent = spawn(kaged, tmp_path / "a", word, "done", success=[DONE], guard=spec_pb2.Guard(approve="none"))
+    held = until(kaged, agent, pb.AGENT_STATE_PAUSED)
+    rule = "commands.recursive-delete"
+    assert (held.progress.paused_for, held.progress.rule, held.flagged) == ("guard", rule, rule)
+    (paused,) = kaged.read(f'agent = "{agent}" AND type = "goal.paused"')
+    assert (paused.meta.fact.goal_paused.cause, paused.meta.fact.goal_paused.rule) == ("guard", rule)
+    on = resume(kaged, agent, guidance="leave /srv alone")
+    assert (on.progress.rule, on.flagged) == ("", "")
+    assert kaged.wait(agent).state == pb.AGENT_STATE_SUCCEEDED
+    assert heard(tmp_path / "a")[-1].startswith("leave /srv alone")
+
+
+def test_an_agent_that_is_held_by_a_guardrail_stays_so_across_a_crash_of_the_daemon(tmp_path):
+    with Kaged(tmp_path) as daemon:
+        agent = spawn(daemon, tmp_path / "a", "forbid", "done", success=[DONE], guard=spec_pb2.Guard(approve="none"))
+        eventually(lambda: daemon.agent(agent).progress.rule, "the wish to hold it")
+        daemon.kill()
+        daemon.start()
+        assert until(daemon, agent, pb.AGENT_STATE_PAUSED).progress.paused_for == "guard"
+        resume(daemon, agent)
+        assert daemon.wait(agent).state == pb.AGENT_STATE_SUCCEEDED

@@ -149,6 +149,20 @@ def test_what_was_done_without_asking_is_found_afterwards(kaged, tmp_path):
     assert (fact.verdict, fact.rule, fact.call, fact.after) == ("deny", "commands.recursive-delete", "t0", True)
 
 
+def test_an_agent_without_a_loop_that_did_what_is_forbidden_goes_on_with_a_flag_or_is_stopped(kaged, tmp_path):
+    acts = ("+" + json.dumps(shell("rm -rf /srv/x")), {"tool": "read", "path": "x"})
+    going = spawn(kaged, tmp_path / "on", *acts, guard=spec_pb2.Guard(approve="always"))
+    answer(kaged, open_question(kaged, going), approve=True)
+    ended = kaged.wait(going)
+    assert (ended.outcome.reason, ended.flagged) == ("exit", "commands.recursive-delete")
+    policy = tmp_path / "off" / ".kage" / "config.toml"
+    policy.parent.mkdir(parents=True)
+    policy.write_text('[guard]\nafter-the-act = "stop"\n')
+    stopped = kaged.wait(spawn(kaged, tmp_path / "off", *acts, guard=spec_pb2.Guard(approve="always")))
+    assert stopped.outcome.reason == "stopped"
+    assert "commands.recursive-delete" in stopped.outcome.detail
+
+
 def test_the_same_call_again_and_again_is_found(kaged, tmp_path):
     acts = ["+" + json.dumps(shell("ls"))] * 7
     agent = spawn(kaged, tmp_path / "w", *acts, guard=spec_pb2.Guard(approve="none"))

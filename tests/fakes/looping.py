@@ -8,6 +8,8 @@
     done     write done.txt, say GOAL REACHED
     burn     use 1000 tokens and 0.5 dollars, end the turn
     hang     begin a turn that ends only when it is interrupted
+    forbid   delete what is not its own without asking, then go on until it is interrupted
+    break    delete what is not its own without asking, end the turn
     die      end with SIGKILL in the middle of the turn
     leave    end the turn, and then the program
     limited  end the turn refused by the account's limit, which is over in two seconds
@@ -54,6 +56,14 @@ def turn(word: str, number: int) -> None:
         case "burn":
             say(type="message", text=f"expensive {number}")
             say(type="usage", input_tokens=900, output_tokens=100, cost_usd=0.5)
+        case "break" | "forbid":
+            say(type="tool.started", id=f"t{number}", tool="bash", input={"command": "rm -rf /srv/elsewhere"})
+            say(type="tool.finished", id=f"t{number}", tool="bash", outcome="ok")
+            if word == "forbid":
+                while hear().get("type") != "interrupt":
+                    pass
+                say(type="turn.ended", outcome="cancelled")
+                return
         case "hang":
             say(type="usage", input_tokens=900, output_tokens=100, cost_usd=0.5)
             while hear().get("type") != "interrupt":

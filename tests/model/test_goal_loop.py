@@ -173,6 +173,22 @@ class LoopMachine(RuleBasedStateMachine):
             return
         assert self.goal.paused or self.goal.pause_wanted or self.goal.limit
 
+    @rule(name=st.sampled_from(["commands.disk", "loop"]))
+    def it_does_what_a_rule_forbids(self, name: str) -> None:
+        before = self.goal
+        self.apply(*machine.decide_hold(self.state, rule=name))
+        if self.state.phase == "ended" or self.state.stop is not None or before.over:
+            assert self.goal == before, "an end that is held"
+        elif before.paused in ("", "rate_limit"):
+            assert self.goal.rule == (before.rule or name)
+            assert self.goal.paused == "guard" or self.goal.pause_wanted
+
+    @precondition(lambda self: self.goal.interrupt_wanted and not self.goal.interrupted and self.live())
+    @rule()
+    def turn_that_is_to_be_held_is_interrupted(self) -> None:
+        self.apply(*machine.decide_interrupt(self.state, b"stop"))
+        assert self.goal.interrupted or not self.goal.turn_began_us or self.state.stop is not None
+
     @rule(more=st.integers(0, 3), guidance=st.sampled_from(["", "try again"]))
     def person_resumes(self, more: int, guidance: str) -> None:
         try:
@@ -210,6 +226,15 @@ class LoopMachine(RuleBasedStateMachine):
         loop, goal = state.loop
         most = goal.limits(loop).iterations
         assert not most or goal.iterations <= most or goal.over or state.phase == "ended"
+
+    @invariant()
+    def what_a_guardrail_holds_is_held_in_its_name_until_it_is_resumed(self) -> None:
+        state = getattr(self, "state", None)
+        if state is None or state.goal is None or state.goal.over or state.phase == "ended":
+            return
+        goal = state.goal
+        assert (goal.paused == "guard") == bool(goal.paused and goal.rule), goal
+        assert not goal.rule or goal.paused or goal.pause_wanted, goal
 
     @invariant()
     def something_comes_next(self) -> None:

@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from typing import ClassVar, Literal, TypeAlias
 
 from kaged.domain.events.goal import GoalEvent
+from kaged.domain.events.guardrail import GuardrailJudged
 from kaged.domain.events.workspace import WorkspaceEvent
 from kaged.domain.frozen import frozen
 from kaged.domain.spec import AgentSpec
 
-StopCause = Literal["user", "limit", "supervisor", "daemon", "restart", "goal"]
+StopCause = Literal["user", "limit", "supervisor", "daemon", "restart", "goal", "guard"]
 EndKind = Literal["exited", "not_started", "exec_failed", "lost"]
 How = Literal["normal", "abnormal", "shutdown"]
 
@@ -297,6 +298,7 @@ class SignalHeard:
     parent: str = ""
     plan_done: int = 0
     plan_items: int = 0
+    failure: str = ""
 
 
 AgentEvent: TypeAlias = (
@@ -321,6 +323,7 @@ AgentEvent: TypeAlias = (
     | ApprovalWithdrawn
     | SignalHeard
     | GoalEvent
+    | GuardrailJudged
     | WorkspaceEvent
 )
 

@@ -48,24 +48,29 @@ class Judged:
 
 @frozen
 class PauseWanted:
-    """The loop is to be held at the end of the turn; `now`: the turn is to be interrupted for it, `sent`: it was."""
+    """The loop is to be held at the end of the turn; `now`: the turn is to be interrupted for it, `sent`: it was.
+
+    `rule`: the guardrail's that wants it; empty: a person, or a limit.
+    """
 
     type_name: ClassVar[str] = "goal.pause_wanted"
 
     now: bool
     sent: bool
     note: str  # text
+    rule: str = ""
 
 
 @frozen
 class Paused:
-    """No next prompt until it is resumed or, if that is not 0, until `until_us`. `limit`: which one, if any."""
+    """No next prompt until it is resumed or, if that is not 0, until `until_us`. `limit`, `rule`: which, if any."""
 
     type_name: ClassVar[str] = "goal.paused"
 
     cause: PauseCause
     limit: str
     until_us: int
+    rule: str = ""
 
 
 @frozen

@@ -1,4 +1,4 @@
-"""What guardrails decided: the fact. No state depends on it; it is there to be read.
+"""What guardrails decided: the fact. An agent's state keeps the last rule that it broke, nothing else.
 
 A verdict `ask` about an act that has not happened is no fact of its own: `approval.requested` names the rule.
 """

@@ -128,6 +128,7 @@ class Goals:
                 | facts.StopWanted()
                 | facts.Ended()
                 | goal_facts.Judged()
+                | goal_facts.PauseWanted()
                 | goal_facts.Paused()
                 | goal_facts.Resumed()
             ):

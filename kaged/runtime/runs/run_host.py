@@ -15,11 +15,13 @@ from typing import Final
 from kaged.api.v1 import event_pb2
 from kaged.domain.assignment import assignment
 from kaged.domain.events import agent as facts
+from kaged.domain.events.guardrail import GuardrailJudged
 from kaged.domain.frozen import frozen
 from kaged.domain.machines import agent as machine
 from kaged.domain.machines.agent import AgentState, Run
 from kaged.domain.masking import PATTERNS, Masker
 from kaged.domain.run_records import RunSpec, TerminalSize
+from kaged.guardrails.aftermath import broken
 from kaged.guardrails.policy import NO_FILES, Grounds
 from kaged.ports import Adapter, Executor, Launched, RunFolder
 from kaged.runtime.agents import Agents, inputs_after, inputs_of, next_run
@@ -266,7 +268,21 @@ class RunHost:
             if (sends or reading.done) and live is not None and not live.input_closed:
                 end, size = live.input_end, len(sends)
                 events.append(facts.InputAccepted(run=run, offset=end, length=size, eof=reading.done, data=sends))
+            events += self._held(state, reading, events)
         return self.report(agent, [*reading.facts, *events])
+
+    def _held(self, state: AgentState, reading: Reading, events: Sequence[Event | facts.CaptureEvent]) -> list[Event]:
+        """What becomes of an agent that did what is forbidden, as it stands after all else that was read with that."""
+        rule = broken(event for event in events if isinstance(event, GuardrailJudged))
+        wish = self.guarding.policy(state).after_the_act if rule else "record"
+        if wish == "record":
+            return []
+        for fact in (*reading.facts, *events):
+            if isinstance(fact, facts.AgentEvent):
+                state = machine.apply(state, fact, self._engine.journal.now_us())
+        if wish == "stop":
+            return list(machine.decide_stop(state, cause="guard", note=f"it did what the rule {rule} forbids"))
+        return list(machine.decide_hold(state, rule=rule))
 
     def executed(self, agent: str, event: facts.RunExecuted) -> Done | None:
         """Commit that its program runs, with what its tree makes of it."""

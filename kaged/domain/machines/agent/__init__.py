@@ -17,6 +17,7 @@ follows from the end of a run) <- wishes (what may be asked).
 from kaged.domain.machines.agent.ends import decide_ended, decide_rest, decide_retired
 from kaged.domain.machines.agent.fold import apply, spawn
 from kaged.domain.machines.agent.loop import (
+    decide_hold,
     decide_interrupt,
     decide_judged,
     decide_pause,
@@ -60,6 +61,7 @@ __all__ = [
     "apply",
     "decide_due",
     "decide_ended",
+    "decide_hold",
     "decide_in_vain",
     "decide_input",
     "decide_interrupt",

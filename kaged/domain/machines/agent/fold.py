@@ -28,6 +28,7 @@ from kaged.domain.events.agent import (
     StopWanted,
 )
 from kaged.domain.events.goal import Judged, Paused, PauseWanted, Resumed
+from kaged.domain.events.guardrail import GuardrailJudged
 from kaged.domain.events.workspace import (
     WorkspaceFailed,
     WorkspaceMade,
@@ -71,9 +72,10 @@ def apply(state: AgentState, event: AgentEvent, at_us: int) -> AgentState:
             # A person who starts it again gives it a clean slate; otherwise its next exit could be the last straw.
             window, failures = ((), 0) if event.cause == "requested" else (state.window, state.failures)
             goal = begun_anew(state.goal) if state.goal is not None and event.cause == "requested" else state.goal
+            flagged = "" if event.cause == "requested" else state.flagged
             return replace(
-                state, run=run, phase="starting", goal=goal, queued=False, restarts=restarts, retries=retries,
-                window=window, failures=failures, due_us=0, stop=None, ended=None, updated_us=at_us,
+                state, run=run, phase="starting", goal=goal, flagged=flagged, queued=False, restarts=restarts,
+                retries=retries, window=window, failures=failures, due_us=0, stop=None, ended=None, updated_us=at_us,
             )  # fmt: skip
         case RunStarted():
             return _with_run(
@@ -127,11 +129,15 @@ def apply(state: AgentState, event: AgentEvent, at_us: int) -> AgentState:
             if state.goal is None:
                 return state
             # A back-off that a pause cuts short has no process to wait for.
+            resumed = isinstance(event, Resumed) and state.goal.paused != "rate_limit"  # by a person
             phase = "idle" if isinstance(event, Paused) and state.phase == "backoff" else state.phase
             return replace(
                 state, goal=goals.apply(state.goal, event, at_us), phase=phase,
+                flagged="" if resumed else state.flagged,
                 due_us=0 if phase == "idle" else state.due_us, updated_us=at_us,
             )  # fmt: skip
+        case GuardrailJudged():
+            return replace(state, flagged=event.rule, updated_us=at_us) if event.after else state
         case Ended():
             return replace(state, phase="ended", ended=event, stop=None, updated_us=at_us)
         case Stopped():

@@ -71,13 +71,20 @@ def decide_judged(
 
 def _held_by(after: AgentState, judged: Judged, closed_until_us: int) -> Paused | None:
     limit = spent(after)
+    if after.goal is not None and after.goal.rule:
+        return _wished(after.goal)
     if limit:
         return Paused(cause="limit", limit=limit, until_us=0)
-    if (after.goal is not None and after.goal.pause_wanted) or judged.why == "cancelled":
-        return Paused(cause="user", limit="", until_us=0)
+    if after.goal is not None and (after.goal.pause_wanted or judged.why == "cancelled"):
+        return _wished(after.goal)
     if closed_until_us:
         return Paused(cause="rate_limit", limit="", until_us=closed_until_us)
     return None
+
+
+def _wished(goal: GoalState) -> Paused:
+    """Held because a guardrail or, if none does, a person wants it."""
+    return Paused(cause="guard" if goal.rule else "user", limit="", until_us=0, rule=goal.rule)
 
 
 def spent(state: AgentState) -> str:
@@ -152,7 +159,7 @@ def follow_run(
     if goal.turn_ended_us or goal.paused:
         return ()
     if goal.pause_wanted:
-        return (Paused(cause="user", limit="", until_us=0),)
+        return (_wished(goal),)
     if report.how == "normal":  # between two turns: some programs end after each
         return (RunWanted(run=next_run, attempt=next_attempt(before), cause="turn", ordinal=0),)
     if before.spec.restart.type == "temporary":
@@ -188,6 +195,22 @@ def decide_pause(state: AgentState, *, now: bool, interrupt: bytes, note: str) -
         )
     sent = now and bool(interrupt)
     return (PauseWanted(now=now, sent=sent, note=note), *(_type(state, interrupt) if sent else ()))
+
+
+def decide_hold(state: AgentState, *, rule: str) -> tuple[AgentEvent, ...]:
+    """It did what a rule forbids: its turn is to be interrupted, and it is held until a person lets it go on.
+
+    The interruption follows from the state. Of an agent without a loop, or one that is held or at its end: nothing.
+    """
+    if state.loop is None or state.phase == "ended" or state.stop is not None:
+        return ()
+    goal = state.loop[1]
+    if goal.over or goal.rule or goal.paused not in ("", "rate_limit"):
+        return ()
+    wanted = PauseWanted(now=True, sent=False, note="", rule=rule)
+    if goal.paused or (state.live_run is None and not goal.turn_ended_us):
+        return (wanted, Paused(cause="guard", limit="", until_us=0, rule=rule))
+    return (wanted,)
 
 
 def decide_interrupt(state: AgentState, interrupt: bytes) -> tuple[AgentEvent, ...]:

@@ -84,6 +84,7 @@ class AgentState:
     goal: GoalState | None = None
     queued: bool = False  # waits for its first run: for other agents, or for a place
     workspace: WorkspaceState | None = None
+    flagged: str = ""  # the last rule that it broke without asking, since a person let it go on
     created_us: int = 0
     updated_us: int = 0
 

@@ -26,6 +26,7 @@ class GoalState:
     pause_wanted: bool = False
     interrupt_wanted: bool = False
     interrupted: bool = False
+    rule: str = ""  # the guardrail's that wants it held, or holds it
     paused: str = ""
     limit: str = ""
     until_us: int = 0
@@ -92,7 +93,7 @@ def begun_anew(state: GoalState) -> GoalState:
     """A person started the agent again: what held it or had ended it does so no more."""
     return replace(
         state, over="", over_us=0, why="", paused="", limit="", until_us=0, pause_wanted=False,
-        interrupt_wanted=False, interrupted=False, turn_began_us=0, turn_ended_us=0,
+        interrupt_wanted=False, interrupted=False, rule="", turn_began_us=0, turn_ended_us=0,
         errors=0, repeats=0, idle_turns=0, parked=0,
     )  # fmt: skip
 
@@ -105,11 +106,11 @@ def apply(state: GoalState, event: GoalEvent, at_us: int) -> GoalState:
         case PauseWanted():
             return replace(
                 state, pause_wanted=True, interrupt_wanted=state.interrupt_wanted or event.now,
-                interrupted=state.interrupted or event.sent,
+                interrupted=state.interrupted or event.sent, rule=event.rule or state.rule,
             )  # fmt: skip
         case Paused():
             return replace(
-                state, paused=event.cause, limit=event.limit, until_us=event.until_us,
+                state, paused=event.cause, limit=event.limit, until_us=event.until_us, rule=event.rule,
                 pause_wanted=False, interrupt_wanted=False, interrupted=False,
             )  # fmt: skip
         case Resumed():
@@ -122,7 +123,7 @@ def apply(state: GoalState, event: GoalEvent, at_us: int) -> GoalState:
             )
             return replace(
                 state, paused="", limit="", until_us=0, pause_wanted=False, interrupt_wanted=False, interrupted=False,
-                added=added, words=event.note,
+                rule="", added=added, words=event.note,
             )  # fmt: skip
         case _:
             assert_never(event)
