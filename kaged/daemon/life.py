@@ -149,7 +149,7 @@ class Daemon:
             goals = group.create_task(core.goals.serve(), name="goals")
             ticking = group.create_task(self._tick(space), name="tick")
             keeping = group.create_task(keep_retention(core, lambda: self._config.keep_output_s), name="retention")
-            overlaps = group.create_task(core.workspaces.watch_overlaps(), name="overlaps")
+            overlaps = group.create_task(core.workspaces.overlaps.watch(), name="overlaps")
             await asyncio.sleep(0)  # all have begun
             space.look(config.min_free_bytes)
             standing.detail = "looking at every run"

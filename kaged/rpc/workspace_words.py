@@ -2,7 +2,7 @@
 
 from kaged.api.v1 import agent_service_pb2 as agents_pb
 from kaged.domain.machines.workspace import WorkspaceState
-from kaged.runtime.workspaces import Gone
+from kaged.runtime.workspaces.removing import Gone
 
 
 def place(state: WorkspaceState) -> agents_pb.AgentWorkspace:

@@ -31,7 +31,7 @@ from kaged.runtime.system import System
 from kaged.runtime.timers import Timers
 from kaged.runtime.trees.tree_work import TreeWork
 from kaged.runtime.trees.trees import Trees
-from kaged.runtime.workspaces import AgentWorkspaces
+from kaged.runtime.workspaces.workspaces import AgentWorkspaces
 from kaged.store.derived.views import Views
 from kaged.store.log.journal import Journal
 from kaged.store.reading.feed import Feed
@@ -87,7 +87,7 @@ class Core:
             settings,
             token,
             bury=lambda launched: self.children.bury(launched),
-            workspaces=self.workspaces,
+            workspaces=self.workspaces.making,
         )
         self.children = Children(self._host, watch, self.world.agent)
         judging = Judging(
@@ -113,13 +113,21 @@ class Core:
             self.reader,
             executor,
             self.children,
-            self.workspaces,
+            self.workspaces.removing,
             self.stops,
             self.record,
             self.resume,
         )
         self.runs_started = 0
-        for listener in (self.children, self.workspaces, self._tree_work, self.goals, self.queue, self):
+        for listener in (
+            self.children,
+            self.workspaces.removing,
+            self.workspaces.overlaps,
+            self._tree_work,
+            self.goals,
+            self.queue,
+            self,
+        ):
             self.engine.listen(listener)
 
     # --- what should be under way -------------------------------------------------------------------------------

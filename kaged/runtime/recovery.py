@@ -18,7 +18,7 @@ from kaged.runtime.daemon_record import DaemonRecord
 from kaged.runtime.engine import DAEMON_STREAM, Engine
 from kaged.runtime.runs.children import Children
 from kaged.runtime.stops import Stops
-from kaged.runtime.workspaces import AgentWorkspaces
+from kaged.runtime.workspaces.removing import Removing
 from kaged.store.derived.views import Views
 from kaged.store.reading.reader import Reader
 
@@ -45,7 +45,7 @@ class Recovery:
         reader: Reader,
         executor: Executor,
         children: Children,
-        workspaces: AgentWorkspaces,
+        removing: Removing,
         stops: Stops,
         record: DaemonRecord,
         resume: Callable[[], None],
@@ -56,7 +56,7 @@ class Recovery:
         self._reader = reader
         self._executor = executor
         self._children = children
-        self._workspaces = workspaces
+        self._removing = removing
         self._stops = stops
         self._record = record
         self._resume = resume
@@ -80,7 +80,7 @@ class Recovery:
         passed(Point.RECOVERY_ADOPTED)
         recovered = Recovered(adopted=alive, settled=len(keepers) - alive, after_clean_stop=clean)
         self._resume()
-        await self._workspaces.resume()
+        await self._removing.resume()
         self._record.started(adopted=recovered.adopted, settled=recovered.settled, after_clean_stop=clean)
         passed(Point.RECOVERY_RESUMED)
         await self._journal.settles(self._journal.accepted_seq)

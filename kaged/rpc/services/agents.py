@@ -82,7 +82,7 @@ class AgentService(AgentLoops):
         """Accept an agent."""
         spec, secrets = convert.spec_in(request.spec)
         caller = call.caller(convert.request_id_in(request.request_id), request)
-        await self._core.workspaces.check(spec, caller)
+        await self._core.workspaces.making.check(spec, caller)
         if request.validate_only:
             named = self._core.agents.named(spec, self._core.system.short_id())
             checked = self._core.agents.check(named, secrets)
@@ -119,7 +119,7 @@ class AgentService(AgentLoops):
     async def RemoveAgent(self, request: pb.RemoveAgentRequest, call: Call) -> pb.RemoveAgentResponse:
         """Take it out of the lists."""
         caller = call.caller(convert.request_id_in(request.request_id), request)
-        answer, gone = await self._core.workspaces.remove(request.agent, caller, keep=request.keep_workspace)
+        answer, gone = await self._core.workspaces.removing.remove(request.agent, caller, keep=request.keep_workspace)
         return pb.RemoveAgentResponse(agent=self._agent(answer), workspace=workspace_words.removed(gone))
 
     async def SendInput(self, request: pb.SendInputRequest, call: Call) -> pb.SendInputResponse:

@@ -9,7 +9,7 @@ from kaged.domain.workspace import Change, MergeMode
 from kaged.rpc import convert
 from kaged.rpc.methods import Call
 from kaged.runtime.core import Core
-from kaged.runtime.workspaces import Overlap
+from kaged.runtime.workspaces.overlaps import Overlap
 
 _MAX_MESSAGE: Final = 64 << 10
 _MAX_FILES: Final = 50_000  # of one answer; a message has 16 MiB
@@ -30,7 +30,7 @@ class WorkspaceService:
     async def GetWorkspaceDiff(self, request: pb.GetWorkspaceDiffRequest, call: Call) -> pb.GetWorkspaceDiffResponse:
         """What is new."""
         state, found = await self._core.workspaces.difference(request.agent, patch=not request.no_patch)
-        overlaps = await self._core.workspaces.overlaps(state.id)
+        overlaps = await self._core.workspaces.overlaps.found(state.id)
         assert state.workspace is not None
         return pb.GetWorkspaceDiffResponse(
             agent=state.id,
@@ -91,7 +91,7 @@ class WorkspaceService:
     async def GetOverlaps(self, request: pb.GetOverlapsRequest, call: Call) -> pb.GetOverlapsResponse:
         """Files that two have changed."""
         agent = self._core.agents.resolve(request.agent) if request.agent else ""
-        return pb.GetOverlapsResponse(overlaps=_overlaps(await self._core.workspaces.overlaps(agent)))
+        return pb.GetOverlapsResponse(overlaps=_overlaps(await self._core.workspaces.overlaps.found(agent)))
 
 
 def _change(change: Change) -> pb.FileChange:

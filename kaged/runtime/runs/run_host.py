@@ -35,7 +35,7 @@ from kaged.runtime.runs.host import Done
 from kaged.runtime.runs.run_facts import FolderFact
 from kaged.runtime.system import System
 from kaged.runtime.trees.trees import Trees
-from kaged.runtime.workspaces import AgentWorkspaces
+from kaged.runtime.workspaces.making import Making
 from kaged.store.derived.views import agent_stream
 from kaged.store.reading.reader import Reader
 from kaged.store.reading.selection import select
@@ -82,7 +82,7 @@ class RunHost:
         settings: Settings,
         token: Callable[[str], str],
         bury: Callable[[Launched], None],
-        workspaces: AgentWorkspaces,
+        workspaces: Making,
     ) -> None:
         self.executor = executor
         self.system = system
