@@ -14,6 +14,7 @@ from typing import ClassVar, Final, Literal
 
 from kaged.adapters.wire import fields
 from kaged.adapters.wire.clipping import Json, clip_json, clip_text, clip_word
+from kaged.adapters.wire.failures import by_text
 from kaged.adapters.wire.fields import Line
 from kaged.adapters.wire.hearing import MAX_LINE_BYTES, Hearing
 from kaged.domain.assignment import UNASSIGNED, Assignment, Launch
@@ -87,7 +88,7 @@ class _Hearing(Hearing):
         """turn.failed {error: {message}}"""
         error = message.get("error")
         said = fields.text(error, "message") if isinstance(error, dict) else ""
-        self.turn_ends("error", said, fields.data(message, "error"))
+        self.turn_ends("error", said, fields.data(message, "error"), by_text(said))
         self.turn_over("error")
         return True
 

@@ -20,7 +20,7 @@ from kaged.adapters.wire.fields import Line
 from kaged.adapters.wire.hearing import Hearing, as_line
 from kaged.adapters.wire.memory import Memory
 from kaged.domain.assignment import UNASSIGNED, Assignment, Launch
-from kaged.domain.signals import Ask, Fed, Heard, SignalKind
+from kaged.domain.signals import Ask, FailureWord, Fed, Heard, SignalKind
 from kaged.ports import Measure
 
 VERSION: Final = 1
@@ -87,9 +87,10 @@ class _Hearing(Hearing):
         self.turn_begins(text=fields.text(line, "text"))
 
     def turn_ended(self, line: Line) -> None:
-        """turn.ended {outcome, error}"""
-        error = fields.text(line, "error")
-        self.turn_ends(fields.word(line, "outcome") or ("error" if error else "ok"), error)
+        """turn.ended {outcome, error, failure}"""
+        error, word = fields.text(line, "error"), fields.word(line, "failure")
+        outcome = fields.word(line, "outcome") or ("error" if error or word else "ok")
+        self.turn_ends(outcome, error, failure=_FAILURES.get(word, "other") if word else "")
 
     def plan(self, line: Line) -> None:
         """plan {items: [{text, done}]}"""
@@ -181,6 +182,9 @@ class _Hearing(Hearing):
         self.hear(kind, text=fields.text(line, "text"))
 
 
+_FAILURES: Final[Mapping[str, FailureWord]] = MappingProxyType(
+    {"auth": "auth", "rate_limit": "rate_limit", "context_exhausted": "context_exhausted"}
+)
 _TYPES: Final[Mapping[str, Callable[[_Hearing, Line], None]]] = MappingProxyType(
     {
         "session": _Hearing.begun,

@@ -34,6 +34,10 @@ FAILED_TURNS: Final = frozenset({"error", "refusal", "max_tokens", "max_turns", 
 """Outcomes of a turn in which the work was not brought to its end, in the words of all adapters."""
 
 
+FailureWord = Literal["", "auth", "rate_limit", "context_exhausted", "other"]
+"""Why a turn failed, by what is to be done about it: let a person sign in, wait, begin another session, try again."""
+
+
 @frozen
 class Heard:
     """Something that the agent said or did. Stored as an event of type `signal.{kind}`.
@@ -54,6 +58,7 @@ class Heard:
     native_session: str = ""
     parent: str = ""
     resets_us: int = 0  # when a limit ends, in microseconds since 1970 UTC; 0: not told
+    failure: FailureWord = ""  # of a turn that failed: why, if the agent tells
 
 
 @frozen

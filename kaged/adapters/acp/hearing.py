@@ -8,10 +8,12 @@ from kaged.adapters.acp import words
 from kaged.adapters.acp.updates import json_of, option_of, text_of, tool_of, usage_of
 from kaged.adapters.wire import fields, json_rpc
 from kaged.adapters.wire.clipping import Json, clip_json, clip_text, clip_word
+from kaged.adapters.wire.failures import by_text
 from kaged.adapters.wire.fields import Line
 from kaged.adapters.wire.json_rpc import RpcHearing, key_of, request, result
-from kaged.domain.signals import Ask
+from kaged.domain.signals import Ask, FailureWord
 
+_AUTH_REQUIRED: Final = -32000  # the number that the protocol gives it
 # The protocol says of a prompt's usage both that it is the turn's and that it is the session's. These tell, with
 # each turn, all that their process used so far; the others tell the turn.
 _TELL_SUMS: Final = frozenset({"Copilot"})
@@ -76,6 +78,9 @@ class AcpHearing(RpcHearing):
 
     def lost(self, said: str) -> bool:
         return "auth" not in said.lower()  # agents have many words for it; trying the same again helps with none
+
+    def failure(self, code: int, said: str) -> FailureWord:
+        return "auth" if code == _AUTH_REQUIRED else by_text(said)
 
     # --- questions -----------------------------------------------------------------------------------------------
 

@@ -95,6 +95,8 @@ class ClaudeHearing(Hearing):
             if not isinstance(block, dict):
                 return False
             self._said(block, parent)
+        if not parent:  # a message about an error instead of the model's; its word for it is not told again
+            self.memory.keep("error", fields.word(message, "error"))
         self._call_used(said, parent)
         return True
 
@@ -243,7 +245,9 @@ class ClaudeHearing(Hearing):
             self.hear("session.lost", text=clip_text(said))
         else:
             self.session(fields.word(message, "session_id"))
-        self.turn_ends(outcome, clip_text(said) if outcome != "ok" else "", clip_json(about))
+        failure = totals.failure_of(message, self.memory.word("error"), said) if outcome == "error" else ""
+        self.memory.keep("error", "")
+        self.turn_ends(outcome, clip_text(said) if outcome != "ok" else "", clip_json(about), failure)
         self.turn_over(outcome)
         return True
 

@@ -9,9 +9,10 @@ from kaged.adapters.codex import questions, words
 from kaged.adapters.codex.items import NO_CALLS, RESULTS, dicts, input_of, tool_of
 from kaged.adapters.wire import fields, json_rpc
 from kaged.adapters.wire.clipping import Json, clip_json, clip_text, clip_word
+from kaged.adapters.wire.failures import by_status, by_text
 from kaged.adapters.wire.fields import Line
 from kaged.adapters.wire.json_rpc import RpcHearing, request
-from kaged.domain.signals import Ask
+from kaged.domain.signals import Ask, FailureWord
 
 _EDIT_BYTES: Final = 1 << 10
 
@@ -93,7 +94,7 @@ class CodexHearing(RpcHearing):
         about = clip_json({"turn": turn.get("id"), "duration_ms": turn.get("durationMs"), "error": error})
         self.all_withdrawn()
         self.memory.keep("native_turn", "")
-        self.turn_ends(outcome, said, about)
+        self.turn_ends(outcome, said, about, failure_of(error, said))
         self.turn_over(outcome)
 
     def usage(self, params: Line) -> None:
@@ -203,6 +204,25 @@ class CodexHearing(RpcHearing):
         self.withdrawn(params.get("requestId"))
 
 
+def failure_of(error: Json, said: str) -> FailureWord:
+    """Why a turn failed: {message, codexErrorInfo}, the latter a word, or {word: {httpStatusCode}}."""
+    info = error.get("codexErrorInfo") if isinstance(error, dict) else None
+    if isinstance(info, str) and info in _ERRORS:
+        return _ERRORS[info]
+    if isinstance(info, dict):
+        for each in info.values():
+            if isinstance(each, dict) and (known := by_status(fields.count(each, "httpStatusCode"))):
+                return known
+    return by_text(said)
+
+
+_ERRORS: Final[Mapping[str, FailureWord]] = MappingProxyType(
+    {
+        "unauthorized": "auth",
+        "usageLimitExceeded": "rate_limit",
+        "contextWindowExceeded": "context_exhausted",
+    }
+)
 _SILENT_ENDS: Final = ("/delta", "Delta", "/progress", "PartAdded")  # pieces of what comes whole
 _SILENT: Final = frozenset(
     {

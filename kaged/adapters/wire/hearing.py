@@ -15,7 +15,7 @@ from kaged.adapters.wire.fields import Line
 from kaged.adapters.wire.lines import cut_lines
 from kaged.adapters.wire.memory import Memory
 from kaged.domain.assignment import Assignment
-from kaged.domain.signals import Ask, Fed, Heard, Signal, SignalKind, Unask
+from kaged.domain.signals import FAILED_TURNS, Ask, FailureWord, Fed, Heard, Signal, SignalKind, Unask
 
 MAX_LINE_BYTES: Final = 16 << 20  # a question may carry the whole file that the agent wants to write
 MAX_TURN: Final = 2**32 - 1  # what an event can hold
@@ -101,12 +101,13 @@ class Hearing(ABC):
         self.memory.keep("in_turn", True)
         self.hear("turn.started", text=text, data_json=data_json)
 
-    def turn_ends(self, outcome: str, text: str = "", data_json: str = "") -> None:
-        """The end of a turn; one whose beginning was not told has one nevertheless."""
+    def turn_ends(self, outcome: str, text: str = "", data_json: str = "", failure: FailureWord = "") -> None:
+        """The end of a turn; one whose beginning was not told has one nevertheless. `failure`: why, if it failed."""
         if not self.memory.flag("in_turn"):
             self.memory.keep("turn", min(self.turn + 1, MAX_TURN))
         self.memory.keep("in_turn", False)
-        self.hear("turn.ended", outcome=outcome, text=text, data_json=data_json)
+        failure = failure if outcome in FAILED_TURNS else ""
+        self.hear("turn.ended", outcome=outcome, text=text, data_json=data_json, failure=failure)
 
     def turn_over(self, outcome: str) -> None:
         """What the end of a turn means for the run: with a goal it is done, unless somebody has other words for it."""
@@ -175,11 +176,12 @@ class Hearing(ABC):
         native_session: str = "",
         parent: str = "",
         resets_us: int = 0,
+        failure: FailureWord = "",
     ) -> None:
         """A signal of the turn that is on."""
         self.signals.append(
             Heard(
                 kind=kind, turn=self.turn, text=text, data_json=data_json, tool=tool, call=call, outcome=outcome,
-                native_session=native_session, parent=parent, resets_us=resets_us,
+                native_session=native_session, parent=parent, resets_us=resets_us, failure=failure,
             )
         )  # fmt: skip

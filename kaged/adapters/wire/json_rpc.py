@@ -10,9 +10,10 @@ from typing import ClassVar, Final
 
 from kaged.adapters.wire import fields
 from kaged.adapters.wire.clipping import Json, clip_json, clip_text
+from kaged.adapters.wire.failures import by_text
 from kaged.adapters.wire.fields import Line
 from kaged.adapters.wire.hearing import Hearing, as_line
-from kaged.domain.signals import Ask
+from kaged.domain.signals import Ask, FailureWord
 
 HELLO: Final = 1
 SESSION: Final = 2
@@ -40,7 +41,8 @@ class RpcHearing(Hearing):
         number = fields.count(message, "id")
         if isinstance(error, dict):
             said = fields.text(error, "message") or "refused"
-            self.refused(number, said, clip_json(error))
+            code = error.get("code")
+            self.refused(number, said, clip_json(error), code if isinstance(code, int) else 0)
         else:
             self.answered(number, result if isinstance(result, dict) else {})
         return True
@@ -98,12 +100,18 @@ class RpcHearing(Hearing):
     def lost(self, said: str) -> bool:
         """Whether a refusal to go on with the session means that there is no such session any more."""
 
-    def refused(self, number: int, said: str, error_json: str) -> None:
+    def failure(self, code: int, said: str) -> FailureWord:
+        """Why a request of ours failed."""
+        return by_text(said)
+
+    def refused(self, number: int, said: str, error_json: str, code: int) -> None:
         """A request of ours failed: without a session there is nothing to wait for."""
-        if number == SESSION and self.task.session and self.lost(said):
+        failure = self.failure(code, said)
+        # Who cannot use the account now has not lost the session.
+        if number == SESSION and self.task.session and failure not in ("auth", "rate_limit") and self.lost(said):
             self.hear("session.lost", text=said, data_json=error_json)
         if number >= HELLO:
-            self.turn_ends("error", said, error_json)
+            self.turn_ends("error", said, error_json, failure)
             if number >= PROMPT:
                 self.turn_over("error")
             else:  # nobody can speak with it: there is no other turn to wait for

@@ -188,6 +188,7 @@ class Capture:
                         native_session=signal.native_session,
                         resets_us=signal.resets_us,
                         parent=signal.parent,
+                        failure=signal.failure,
                         text=signal.text,
                         data_json=signal.data_json,
                         tool=signal.tool,
