@@ -25,7 +25,7 @@ from kaged.daemon.sockets import free_paths, hand_out, share, tell_ports
 from kaged.daemon.space import Space
 from kaged.daemon.standing import Standing
 from kaged.domain.errors import KageError
-from kaged.domain.events.agent import DaemonEvent
+from kaged.domain.events.daemon import DaemonEvent
 from kaged.executors.carried import install_python
 from kaged.executors.checks import LocalChecker
 from kaged.executors.daemon_lock import DaemonLock

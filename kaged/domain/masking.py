@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Final
 
-from kaged.domain.events.agent import Mask
+from kaged.domain.events.output import Mask
 from kaged.domain.frozen import frozen
 
 MIN_SECRET_BYTES: Final = 4

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, Literal, cast, get_args
 
-from kaged.domain.events import agent as facts
+from kaged.domain.events import facts
 from kaged.domain.events import tree as tree_facts
 from kaged.domain.frozen import frozen
 from kaged.domain.machines import agent as agents

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from kaged.api.v1 import event_pb2
 from kaged.domain.errors import Bug, Invalid
-from kaged.domain.events import agent as facts
+from kaged.domain.events import facts
 from kaged.domain.events.guardrail import GuardrailJudged
 from kaged.domain.frozen import frozen
 from kaged.domain.machines import agent as machine

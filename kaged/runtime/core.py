@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 from kaged.crash_points import Point, passed
 from kaged.domain.errors import KageError
-from kaged.domain.events import agent as facts
+from kaged.domain.events import facts
 from kaged.domain.machines import agent as machine
 from kaged.domain.world import World
 from kaged.ports import Adapter, Checker, Executor, Sampler, StopNote, Watch, Workspaces

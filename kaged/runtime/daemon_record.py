@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from kaged.crash_points import Point, passed
 from kaged.domain.errors import Unavailable
-from kaged.domain.events import agent as facts
+from kaged.domain.events import facts
 from kaged.runtime.engine import DAEMON_STREAM, Caller, Engine, Receipt
 from kaged.runtime.recorded import fact_at
 from kaged.store.reading.reader import Reader

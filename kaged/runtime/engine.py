@@ -15,7 +15,7 @@ from typing import Final, Protocol
 from kaged.api.v1 import event_pb2
 from kaged.crash_points import Point, passed
 from kaged.domain.errors import AlreadyExists, KageError
-from kaged.domain.events import agent as facts
+from kaged.domain.events import facts
 from kaged.domain.frozen import frozen
 from kaged.domain.world import Changed, World, tree_of
 from kaged.runtime.system import System

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
-from kaged.domain.events import agent as facts
+from kaged.domain.events import facts
 from kaged.domain.events import goal as goal_facts
 from kaged.domain.frozen import frozen
 from kaged.domain.machines import agent as machine

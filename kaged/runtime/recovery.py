@@ -11,7 +11,7 @@ from typing import Final
 
 from kaged.crash_points import Point, passed
 from kaged.domain.errors import KageError
-from kaged.domain.events import agent as facts
+from kaged.domain.events import facts
 from kaged.domain.frozen import frozen
 from kaged.ports import Executor
 from kaged.runtime.daemon_record import DaemonRecord

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final
 
 from kaged.domain.errors import KageError
-from kaged.domain.events.agent import Redacted
+from kaged.domain.events.daemon import Redacted
 from kaged.runtime.core import Core
 from kaged.runtime.engine import DAEMON_STREAM
 from kaged.store.upkeep.retention import drop_old_bulk

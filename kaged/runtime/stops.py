@@ -13,7 +13,7 @@ from typing import Final
 
 from kaged.crash_points import Point, passed
 from kaged.domain.errors import KageError
-from kaged.domain.events import agent as facts
+from kaged.domain.events import facts
 from kaged.domain.machines import agent as machine
 from kaged.domain.machines.agent import AgentState, Run
 from kaged.ports import Executor, Sampler, StopNote

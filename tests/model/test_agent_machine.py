@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from kaged.domain.errors import Refusal
-from kaged.domain.events.agent import (
+from kaged.domain.events.facts import (
     AgentEvent,
     ApprovalAnswered,
     ApprovalRequested,

@@ -3,7 +3,7 @@
 import time
 from itertools import pairwise
 
-from kaged.domain.events.agent import RunEnded, Spawned
+from kaged.domain.events.facts import RunEnded, Spawned
 from kaged.domain.machines import agent as machine
 from kaged.domain.restart import Backoff
 from kaged.domain.spec import AgentSpec, RestartPolicy

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from kaged.domain.errors import KageError
-from kaged.domain.events import agent as facts
+from kaged.domain.events import facts
 from kaged.domain.events import goal as goal_facts
 from kaged.domain.events.goal import CheckResult
 from kaged.domain.goal_spec import AbortCriteria, CommandHolds, GoalLimits, GoalLoop

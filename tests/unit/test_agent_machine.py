@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from kaged.domain.errors import Invalid, Precondition
-from kaged.domain.events.agent import (
+from kaged.domain.events.facts import (
     ApprovalRequested,
     ApprovalWithdrawn,
     Ended,

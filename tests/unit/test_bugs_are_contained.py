@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from kaged.domain.events import agent as facts
+from kaged.domain.events import facts
 from kaged.domain.machines import agent as machine
 from kaged.domain.machines.agent import AgentState, Run
 from kaged.domain.spec import AgentSpec

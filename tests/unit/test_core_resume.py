@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 from unittest.mock import create_autospec
 
-from kaged.domain.events import agent as facts
+from kaged.domain.events import facts
 from kaged.executors.stop_note import StopNote
 from kaged.ports import Checker, Executor, Sampler, Workspaces
 from kaged.runtime.core import Core

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from kaged.domain.events import agent as facts
+from kaged.domain.events import facts
 from kaged.domain.machines import agent as machine
 from kaged.domain.machines import tree as trees
 from kaged.domain.spec import AgentSpec

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kaged.domain.events.agent import Mask
+from kaged.domain.events.output import Mask
 from kaged.domain.masking import PATTERNS, Masker
 from tests.search import examples
 

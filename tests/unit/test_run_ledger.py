@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from kaged.api.v1 import event_pb2
-from kaged.domain.events import agent as facts
+from kaged.domain.events import facts
 from kaged.domain.spec import AgentSpec
 from kaged.store.upkeep.run_ledger import RunLedger
 from kaged.store.wire.codec import Draft, encode

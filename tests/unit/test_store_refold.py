@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kaged.domain.events import agent as facts
+from kaged.domain.events import facts
 from kaged.domain.machines import agent as machine
 from kaged.domain.spec import AgentSpec
 from kaged.domain.world import World

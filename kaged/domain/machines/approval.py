@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Literal
 
 from kaged.domain.errors import Precondition
-from kaged.domain.events.agent import ApprovalAnswered, ApprovalRequested, ApprovalWithdrawn
+from kaged.domain.events.approval import ApprovalAnswered, ApprovalRequested, ApprovalWithdrawn
 from kaged.domain.frozen import frozen
 
 ApprovalWord = Literal["open", "approved", "denied", "expired", "withdrawn"]

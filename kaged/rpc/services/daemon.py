@@ -5,7 +5,7 @@ from typing import Protocol
 
 from kaged.api.v1 import daemon_service_pb2 as pb
 from kaged.domain.errors import Invalid
-from kaged.domain.events.agent import DaemonEvent, DaemonStopWanted, Reloaded
+from kaged.domain.events.daemon import DaemonEvent, DaemonStopWanted, Reloaded
 from kaged.rpc import convert
 from kaged.rpc.methods import Call
 from kaged.runtime.engine import Caller

@@ -15,7 +15,7 @@ from typing import Final
 from kaged.crash_points import Point, passed
 from kaged.domain.assignment import assignment
 from kaged.domain.errors import KageError
-from kaged.domain.events import agent as facts
+from kaged.domain.events import facts
 from kaged.domain.events import goal as goal_facts
 from kaged.domain.goal_spec import GoalLimits
 from kaged.domain.machines import agent as machine

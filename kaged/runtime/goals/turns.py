@@ -9,7 +9,7 @@ from hashlib import blake2b
 from typing import Final
 
 from kaged.api.v1 import event_pb2
-from kaged.domain.events import agent as facts
+from kaged.domain.events import facts
 from kaged.domain.events import goal as goal_facts
 from kaged.domain.frozen import frozen
 from kaged.store.derived.views import agent_stream

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from kaged.domain.assignment import Assignment
-from kaged.domain.events.agent import (
+from kaged.domain.events.facts import (
     ApprovalRequested,
     ApprovalWithdrawn,
     CaptureEvent,

@@ -3,7 +3,7 @@
 Figures are asked for and never events. Not here: how processes are measured (`executors/process_table.py`).
 """
 
-from kaged.domain.events import agent as facts
+from kaged.domain.events import facts
 from kaged.domain.machines.agent import AgentState
 from kaged.ports import Sampler, TreeUsage
 from kaged.runtime.recorded import fact_at

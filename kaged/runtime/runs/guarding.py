@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from kaged.domain.errors import KageError
-from kaged.domain.events import agent as facts
+from kaged.domain.events import facts
 from kaged.domain.machines.agent import AgentState
 from kaged.guardrails.context import Policy
 from kaged.guardrails.policy import Ground, Grounds, with_guard

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from kaged.domain.events import agent as facts
+from kaged.domain.events import facts
 from kaged.domain.events.guardrail import GuardrailJudged
 from kaged.domain.frozen import frozen
 from kaged.domain.machines.agent import AgentState

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from kaged.domain.events import agent as facts
+from kaged.domain.events import facts
 from kaged.domain.machines.agent import AgentState, Run
 from kaged.domain.masking import Masker
 from kaged.domain.run_records import RunSpec

@@ -16,7 +16,7 @@ from typing import Final
 from kaged.crash_points import Point, passed
 from kaged.domain.assignment import assignment
 from kaged.domain.errors import AlreadyExists, KageError, Unavailable
-from kaged.domain.events import agent as facts
+from kaged.domain.events import facts
 from kaged.domain.machines.agent import AgentState, Run
 from kaged.domain.run_records import PROTOCOL, Channel, Meta, TornRecord
 from kaged.domain.workspace import Cancelled

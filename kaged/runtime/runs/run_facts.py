@@ -7,7 +7,7 @@ import dataclasses
 import logging
 from typing import Final
 
-from kaged.domain.events import agent as facts
+from kaged.domain.events import facts
 from kaged.domain.orders import Order, ResizeOrder, SignalOrder, StopOrder
 from kaged.domain.run_records import (
     ExecFailed,

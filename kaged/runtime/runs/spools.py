@@ -15,7 +15,7 @@ import logging
 from typing import Final
 
 from kaged.crash_points import Point, passed
-from kaged.domain.events import agent as facts
+from kaged.domain.events import facts
 from kaged.domain.run_records import Backlog, Channel, TornRecord
 from kaged.ports import RunFolder
 from kaged.runtime.runs.capture import Capture

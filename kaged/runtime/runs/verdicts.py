@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Final
 
-from kaged.domain.events import agent as facts
+from kaged.domain.events import facts
 from kaged.domain.events.guardrail import GuardrailJudged
 from kaged.domain.frozen import frozen
 from kaged.domain.machines.agent import AgentState

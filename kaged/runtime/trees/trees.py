@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from kaged.domain.errors import Invalid, NotFound
-from kaged.domain.events import agent as facts
+from kaged.domain.events import facts
 from kaged.domain.machines import agent as machine
 from kaged.domain.machines import tree as trees
 from kaged.domain.machines.agent import AgentState

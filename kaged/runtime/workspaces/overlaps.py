@@ -12,7 +12,7 @@ from itertools import combinations
 from typing import Final
 
 from kaged.domain.errors import KageError
-from kaged.domain.events import agent as facts
+from kaged.domain.events import facts
 from kaged.domain.events.workspace import WorkspaceOverlapped
 from kaged.domain.frozen import frozen
 from kaged.ports import Workspaces as Places

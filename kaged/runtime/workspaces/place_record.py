@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
 
-from kaged.domain.events import agent as facts
+from kaged.domain.events import facts
 from kaged.domain.events.workspace import WorkspaceSnapshotted
 from kaged.domain.machines.agent import AgentState
 from kaged.domain.machines.workspace import WorkspaceState

@@ -11,7 +11,7 @@ import logging
 from typing import Final
 
 from kaged.domain.errors import KageError
-from kaged.domain.events import agent as facts
+from kaged.domain.events import facts
 from kaged.domain.events.workspace import WorkspaceRemoved
 from kaged.domain.frozen import frozen
 from kaged.domain.machines import agent as machine

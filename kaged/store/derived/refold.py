@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from kaged.api.v1 import event_pb2
-from kaged.domain.events import agent as facts
+from kaged.domain.events import facts
 from kaged.domain.machines import agent as agents
 from kaged.domain.machines import approval as approvals
 from kaged.domain.machines.agent import AgentState

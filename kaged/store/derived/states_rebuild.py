@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from kaged.api.v1 import event_pb2
-from kaged.domain.events import agent as facts
+from kaged.domain.events import facts
 from kaged.domain.machines.agent import AgentState
 from kaged.domain.plain import from_json
 from kaged.domain.world import World

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final, TypeVar
 
 from kaged.api.v1 import event_pb2
-from kaged.domain.events import agent as facts
+from kaged.domain.events import facts
 from kaged.domain.events import tree as tree_facts
 from kaged.domain.machines import agent as agents
 from kaged.domain.machines import tree as trees

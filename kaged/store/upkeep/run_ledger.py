@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from kaged.api.v1 import event_pb2
-from kaged.domain.events import agent as facts
+from kaged.domain.events import facts
 from kaged.store.wire.codec import decode
 
 Kind = Literal["lost", "duplicated", "disorder"]

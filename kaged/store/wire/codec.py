@@ -10,7 +10,7 @@ from dataclasses import fields, replace
 from typing import Any, Final
 
 from kaged.api.v1 import event_pb2, fact_pb2, spec_pb2
-from kaged.domain.events import agent as facts
+from kaged.domain.events import facts
 from kaged.domain.events import goal as goal_facts
 from kaged.domain.events import guardrail as guardrail_facts
 from kaged.domain.events import tree as tree_facts

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Final, Literal
 
 from kaged.domain import restart
-from kaged.domain.events.agent import (
+from kaged.domain.events.facts import (
     AgentEvent,
     ApprovalWithdrawn,
     How,

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Final, assert_never
 
 from kaged.domain import restart
-from kaged.domain.events.agent import (
+from kaged.domain.events.facts import (
     AgentEvent,
     ApprovalAnswered,
     ApprovalRequested,

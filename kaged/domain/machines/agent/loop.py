@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, Literal
 
 from kaged.domain.errors import Invalid, Precondition
-from kaged.domain.events.agent import AgentEvent, InputAccepted, RunEnded, RunWanted
+from kaged.domain.events.facts import AgentEvent, InputAccepted, RunEnded, RunWanted
 from kaged.domain.events.goal import Judged, Paused, PauseWanted, Resumed
 from kaged.domain.goal_spec import GoalLimits
 from kaged.domain.machines.agent.fold import apply

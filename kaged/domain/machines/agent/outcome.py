@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from kaged.domain.events.agent import Ended, RunEnded
+from kaged.domain.events.facts import Ended, RunEnded
 from kaged.domain.machines.agent.state import AgentState
 from kaged.domain.quantities import format_signal
 

@@ -3,7 +3,7 @@
 from typing import Literal, assert_never
 
 from kaged.domain.errors import Precondition
-from kaged.domain.events.agent import (
+from kaged.domain.events.facts import (
     Ended,
     RunEnded,
     StopWanted,

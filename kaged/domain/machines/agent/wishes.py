@@ -1,7 +1,7 @@
 """What may be asked of an agent, by a person, its tree or its timer. May refuse."""
 
 from kaged.domain.errors import Invalid, Precondition
-from kaged.domain.events.agent import (
+from kaged.domain.events.facts import (
     AgentEvent,
     InputAccepted,
     Removed,
