@@ -76,11 +76,17 @@ def test_a_stale_socket_is_replaced(kaged: Kaged) -> None:
     kaged.kill()
     assert kaged.socket.exists()
     kaged.start()
+    assert kaged.wait(kaged.spawn("true")).outcome.exit_code == 0
+
+
+def test_what_is_no_socket_is_not_replaced(kaged: Kaged) -> None:
     kaged.kill()
     kaged.socket.unlink()
     kaged.socket.write_text("not a socket")
-    kaged.start()
-    assert kaged.wait(kaged.spawn("true")).outcome.exit_code == 0
+    kaged.launch()
+    assert kaged.exit_code() == 75
+    assert "is not a socket" in kaged.words()
+    assert kaged.socket.read_text("ascii") == "not a socket"
 
 
 def test_nothing_is_left_beside_the_socket_after_many_deaths(kaged: Kaged) -> None:

@@ -22,6 +22,7 @@ from kaged.domain.workspace import (
 from kaged.workspace.provider import LocalWorkspaces
 from kaged.workspace.restore import restore
 from kaged.workspace.worktree import note_path
+from tests.e2e.daemon_kit import eventually
 from tests.integration.workspace.repositories import commit, git, our_git, picture, repository, user_state
 
 pytestmark = pytest.mark.integration
@@ -185,7 +186,14 @@ def test_setup_can_be_cancelled_and_leaves_no_process(place: Place) -> None:
             AGENT, f"{AGENT}.1", plan, wish, environment(), lambda: pid.exists() and pid.read_text() != ""
         )
     stat = Path(f"/proc/{pid.read_text().strip()}/stat")
-    assert not stat.exists() or stat.read_text().split()[2] == "Z"
+
+    def gone() -> bool:
+        try:
+            return stat.read_text().split()[2] in "ZX"
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+
+    eventually(gone, "the killed process to be gone")
 
 
 @pytest.mark.parametrize("damage", ["half", "no-folder", "no-admin", "locked-ref", "branch-only", "not-noted-whole"])
