@@ -9,6 +9,7 @@ from typing import Literal
 
 from kaged.domain.errors import Invalid, NotFound
 from kaged.domain.events import facts
+from kaged.domain.events.rule import RuleAdded
 from kaged.domain.machines import agent as machine
 from kaged.domain.machines import approval as approvals
 from kaged.domain.machines.agent import AgentState
@@ -18,6 +19,8 @@ from kaged.ports import Adapter
 from kaged.runtime.engine import Caller, Engine, Receipt
 from kaged.runtime.recorded import fact_in
 from kaged.runtime.refusals import MAX_REFERENCE, MIN_PREFIX, AgentAmbiguous
+from kaged.runtime.rule_book import Remembered, RuleBook
+from kaged.runtime.wishes import Wish
 from kaged.store.derived.views import Views
 from kaged.store.wire.codec import Draft
 
@@ -32,7 +35,7 @@ class ApprovalNotFound(NotFound):
 
 
 class Approvals:
-    """See the module. `load_agent` gives an agent's state, also of one that has ended."""
+    """See the module. `load_agent`: an agent's state, also of one that has ended; `scene`: its workspace and home."""
 
     def __init__(
         self,
@@ -40,11 +43,15 @@ class Approvals:
         views: Views,
         adapters: Mapping[str, Adapter],
         load_agent: Callable[[str], AgentState],
+        book: RuleBook,
+        scene: Callable[[AgentState], tuple[str, str]],
     ) -> None:
         self._engine = engine
         self._views = views
         self._adapters = adapters
         self._load_agent = load_agent
+        self._book = book
+        self._scene = scene
 
     def asked_in(self, frames: list[bytes]) -> list[ApprovalState]:
         """Questions as they stand now, of the events that asked them. In a thread: it reads."""
@@ -74,14 +81,35 @@ class Approvals:
             raise ApprovalNotFound(approval)
         return state
 
-    async def answer(self, approval: str, caller: Caller, *, approve: bool, note: str) -> ApprovalState:
-        """Answer a question. Raises AlreadyAnswered with who was first."""
+    async def answer(
+        self, approval: str, caller: Caller, *, approve: bool, note: str, wish: Wish | None = None
+    ) -> ApprovalState:
+        """Answer a question; `wish`: let more of the same through. Raises AlreadyAnswered with who was first, and
+        Invalid for a wish that would not do what it says; then nothing is answered either."""
 
         def act() -> Receipt:
-            return self._engine.commit(self._answer_drafts(approval, "approved" if approve else "denied", note), caller)
+            drafts = self._answer_drafts(approval, "approved" if approve else "denied", note)
+            if wish is not None:
+                drafts = [*self._book.drafts(self._rules(approval, wish)), *drafts]
+            return self._engine.commit(drafts, caller)
 
         await self._engine.once(caller, act)
         return self._views.approval(approval) or self.get(approval)
+
+    def remembered_with(self, approval: str) -> list[Remembered]:
+        """The rules that came with its answer and still hold."""
+        rules = self._book.rules(self._engine.journal.now_us())
+        return [each for each in rules if each.fact.approval == approval]
+
+    def _rules(self, approval: str, wish: Wish) -> list[RuleAdded]:
+        # Reads shell as the guardrails do: 5 % of a start, which only the first such answer needs.
+        from kaged.runtime.remembering import Scene, rules_for  # noqa: PLC0415
+
+        question = self.get(approval)
+        state = self._load_agent(question.agent)
+        workspace, home = self._scene(state)
+        scene = Scene(workspace=workspace, home=home, now_us=self._engine.journal.now_us())
+        return rules_for(question, state, wish, scene, self._engine.system.short_id)
 
     def expire(self, approval: str) -> None:
         """Its deadline has passed."""

@@ -69,7 +69,6 @@ class Core:
         self.agents = Agents(
             self.engine, self.views, self.reader, adapters, executor.enforces, grounds=settings.grounds
         )
-        self.approvals = Approvals(self.engine, self.views, adapters, self.agents.load)
         self.queue = Queue(self.engine, self.agents, lambda: self._places)
         self._places = settings.places
         self.timers = Timers(journal.now_us, self._due)
@@ -88,6 +87,10 @@ class Core:
             token,
             bury=lambda launched: self.children.bury(launched),
             workspaces=self.workspaces.making,
+        )
+        self.rules = self._host.guarding.book
+        self.approvals = Approvals(
+            self.engine, self.views, adapters, self.agents.load, self.rules, self._host.guarding.scene
         )
         self.children = Children(self._host, watch, self.world.agent)
         judging = Judging(
@@ -120,6 +123,7 @@ class Core:
         )
         self.runs_started = 0
         for listener in (
+            self.rules,
             self.children,
             self.workspaces.removing,
             self.workspaces.overlaps,

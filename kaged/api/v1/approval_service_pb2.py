@@ -25,15 +25,17 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#kaged/api/v1/approval_service.proto\x12\x0ckaged.api.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xed\x02\n\x08\x41pproval\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05\x61gent\x18\x02 \x01(\t\x12\x0b\n\x03run\x18\x03 \x01(\t\x12*\n\x05state\x18\x04 \x01(\x0e\x32\x1b.kaged.api.v1.ApprovalState\x12\x0c\n\x04kind\x18\x05 \x01(\t\x12\r\n\x05title\x18\x06 \x01(\t\x12\x0c\n\x04tool\x18\x07 \x01(\t\x12\x11\n\tdata_json\x18\x08 \x01(\t\x12\x0b\n\x03why\x18\t \x01(\t\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x61nswer_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04note\x18\r \x01(\t\x12\x13\n\x0b\x61nswered_by\x18\x0e \x01(\r\x12\x0c\n\x04rule\x18\x0f \x01(\t\"c\n\x14ListApprovalsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\r\n\x05\x61gent\x18\x03 \x01(\t\x12\x15\n\rshow_answered\x18\x04 \x01(\x08\"[\n\x15ListApprovalsResponse\x12)\n\tapprovals\x18\x01 \x03(\x0b\x32\x16.kaged.api.v1.Approval\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"&\n\x12GetApprovalRequest\x12\x10\n\x08\x61pproval\x18\x01 \x01(\t\"?\n\x13GetApprovalResponse\x12(\n\x08\x61pproval\x18\x01 \x01(\x0b\x32\x16.kaged.api.v1.Approval\"\\\n\x15\x41nswerApprovalRequest\x12\x10\n\x08\x61pproval\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0f\n\x07\x61pprove\x18\x03 \x01(\x08\x12\x0c\n\x04note\x18\x04 \x01(\t\"B\n\x16\x41nswerApprovalResponse\x12(\n\x08\x61pproval\x18\x01 \x01(\x0b\x32\x16.kaged.api.v1.Approval*\xba\x01\n\rApprovalState\x12\x1e\n\x1a\x41PPROVAL_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x41PPROVAL_STATE_OPEN\x10\x01\x12\x1b\n\x17\x41PPROVAL_STATE_APPROVED\x10\x02\x12\x19\n\x15\x41PPROVAL_STATE_DENIED\x10\x03\x12\x1a\n\x16\x41PPROVAL_STATE_EXPIRED\x10\x04\x12\x1c\n\x18\x41PPROVAL_STATE_WITHDRAWN\x10\x05\x32\x9c\x02\n\x0f\x41pprovalService\x12X\n\rListApprovals\x12\".kaged.api.v1.ListApprovalsRequest\x1a#.kaged.api.v1.ListApprovalsResponse\x12R\n\x0bGetApproval\x12 .kaged.api.v1.GetApprovalRequest\x1a!.kaged.api.v1.GetApprovalResponse\x12[\n\x0e\x41nswerApproval\x12#.kaged.api.v1.AnswerApprovalRequest\x1a$.kaged.api.v1.AnswerApprovalResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#kaged/api/v1/approval_service.proto\x12\x0ckaged.api.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xed\x02\n\x08\x41pproval\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05\x61gent\x18\x02 \x01(\t\x12\x0b\n\x03run\x18\x03 \x01(\t\x12*\n\x05state\x18\x04 \x01(\x0e\x32\x1b.kaged.api.v1.ApprovalState\x12\x0c\n\x04kind\x18\x05 \x01(\t\x12\r\n\x05title\x18\x06 \x01(\t\x12\x0c\n\x04tool\x18\x07 \x01(\t\x12\x11\n\tdata_json\x18\x08 \x01(\t\x12\x0b\n\x03why\x18\t \x01(\t\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x61nswer_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04note\x18\r \x01(\t\x12\x13\n\x0b\x61nswered_by\x18\x0e \x01(\r\x12\x0c\n\x04rule\x18\x0f \x01(\t\"c\n\x14ListApprovalsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\r\n\x05\x61gent\x18\x03 \x01(\t\x12\x15\n\rshow_answered\x18\x04 \x01(\x08\"[\n\x15ListApprovalsResponse\x12)\n\tapprovals\x18\x01 \x03(\x0b\x32\x16.kaged.api.v1.Approval\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"&\n\x12GetApprovalRequest\x12\x10\n\x08\x61pproval\x18\x01 \x01(\t\"?\n\x13GetApprovalResponse\x12(\n\x08\x61pproval\x18\x01 \x01(\x0b\x32\x16.kaged.api.v1.Approval\"\x86\x01\n\x15\x41nswerApprovalRequest\x12\x10\n\x08\x61pproval\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0f\n\x07\x61pprove\x18\x03 \x01(\x08\x12\x0c\n\x04note\x18\x04 \x01(\t\x12(\n\x08remember\x18\x05 \x01(\x0b\x32\x16.kaged.api.v1.Remember\"`\n\x08Remember\x12&\n\x05scope\x18\x01 \x01(\x0e\x32\x17.kaged.api.v1.RuleScope\x12\r\n\x05\x66or_s\x18\x02 \x01(\x01\x12\x0f\n\x07\x63ommand\x18\x03 \x01(\t\x12\x0c\n\x04path\x18\x04 \x01(\t\"\x83\x02\n\x0c\x41pprovalRule\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07verdict\x18\x02 \x01(\t\x12\x0c\n\x04tool\x18\x03 \x01(\t\x12\x0c\n\x04path\x18\x04 \x01(\t\x12\x0f\n\x07\x63ommand\x18\x05 \x01(\t\x12&\n\x05scope\x18\x06 \x01(\x0e\x32\x17.kaged.api.v1.RuleScope\x12\r\n\x05owner\x18\x07 \x01(\t\x12\x10\n\x08\x61pproval\x18\x08 \x01(\t\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\")\n\x18ListApprovalRulesRequest\x12\r\n\x05\x61gent\x18\x01 \x01(\t\"F\n\x19ListApprovalRulesResponse\x12)\n\x05rules\x18\x01 \x03(\x0b\x32\x1a.kaged.api.v1.ApprovalRule\"=\n\x19RemoveApprovalRuleRequest\x12\x0c\n\x04rule\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"F\n\x1aRemoveApprovalRuleResponse\x12(\n\x04rule\x18\x01 \x01(\x0b\x32\x1a.kaged.api.v1.ApprovalRule\"m\n\x16\x41nswerApprovalResponse\x12(\n\x08\x61pproval\x18\x01 \x01(\x0b\x32\x16.kaged.api.v1.Approval\x12)\n\x05rules\x18\x02 \x03(\x0b\x32\x1a.kaged.api.v1.ApprovalRule*\xba\x01\n\rApprovalState\x12\x1e\n\x1a\x41PPROVAL_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x41PPROVAL_STATE_OPEN\x10\x01\x12\x1b\n\x17\x41PPROVAL_STATE_APPROVED\x10\x02\x12\x19\n\x15\x41PPROVAL_STATE_DENIED\x10\x03\x12\x1a\n\x16\x41PPROVAL_STATE_EXPIRED\x10\x04\x12\x1c\n\x18\x41PPROVAL_STATE_WITHDRAWN\x10\x05*W\n\tRuleScope\x12\x1a\n\x16RULE_SCOPE_UNSPECIFIED\x10\x00\x12\x14\n\x10RULE_SCOPE_AGENT\x10\x01\x12\x18\n\x14RULE_SCOPE_NAMESPACE\x10\x02\x32\xeb\x03\n\x0f\x41pprovalService\x12X\n\rListApprovals\x12\".kaged.api.v1.ListApprovalsRequest\x1a#.kaged.api.v1.ListApprovalsResponse\x12R\n\x0bGetApproval\x12 .kaged.api.v1.GetApprovalRequest\x1a!.kaged.api.v1.GetApprovalResponse\x12[\n\x0e\x41nswerApproval\x12#.kaged.api.v1.AnswerApprovalRequest\x1a$.kaged.api.v1.AnswerApprovalResponse\x12\x64\n\x11ListApprovalRules\x12&.kaged.api.v1.ListApprovalRulesRequest\x1a\'.kaged.api.v1.ListApprovalRulesResponse\x12g\n\x12RemoveApprovalRule\x12\'.kaged.api.v1.RemoveApprovalRuleRequest\x1a(.kaged.api.v1.RemoveApprovalRuleResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'kaged.api.v1.approval_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_APPROVALSTATE']._serialized_start=916
-  _globals['_APPROVALSTATE']._serialized_end=1102
+  _globals['_APPROVALSTATE']._serialized_start=1612
+  _globals['_APPROVALSTATE']._serialized_end=1798
+  _globals['_RULESCOPE']._serialized_start=1800
+  _globals['_RULESCOPE']._serialized_end=1887
   _globals['_APPROVAL']._serialized_start=87
   _globals['_APPROVAL']._serialized_end=452
   _globals['_LISTAPPROVALSREQUEST']._serialized_start=454
@@ -44,10 +46,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETAPPROVALREQUEST']._serialized_end=686
   _globals['_GETAPPROVALRESPONSE']._serialized_start=688
   _globals['_GETAPPROVALRESPONSE']._serialized_end=751
-  _globals['_ANSWERAPPROVALREQUEST']._serialized_start=753
-  _globals['_ANSWERAPPROVALREQUEST']._serialized_end=845
-  _globals['_ANSWERAPPROVALRESPONSE']._serialized_start=847
-  _globals['_ANSWERAPPROVALRESPONSE']._serialized_end=913
-  _globals['_APPROVALSERVICE']._serialized_start=1105
-  _globals['_APPROVALSERVICE']._serialized_end=1389
+  _globals['_ANSWERAPPROVALREQUEST']._serialized_start=754
+  _globals['_ANSWERAPPROVALREQUEST']._serialized_end=888
+  _globals['_REMEMBER']._serialized_start=890
+  _globals['_REMEMBER']._serialized_end=986
+  _globals['_APPROVALRULE']._serialized_start=989
+  _globals['_APPROVALRULE']._serialized_end=1248
+  _globals['_LISTAPPROVALRULESREQUEST']._serialized_start=1250
+  _globals['_LISTAPPROVALRULESREQUEST']._serialized_end=1291
+  _globals['_LISTAPPROVALRULESRESPONSE']._serialized_start=1293
+  _globals['_LISTAPPROVALRULESRESPONSE']._serialized_end=1363
+  _globals['_REMOVEAPPROVALRULEREQUEST']._serialized_start=1365
+  _globals['_REMOVEAPPROVALRULEREQUEST']._serialized_end=1426
+  _globals['_REMOVEAPPROVALRULERESPONSE']._serialized_start=1428
+  _globals['_REMOVEAPPROVALRULERESPONSE']._serialized_end=1498
+  _globals['_ANSWERAPPROVALRESPONSE']._serialized_start=1500
+  _globals['_ANSWERAPPROVALRESPONSE']._serialized_end=1609
+  _globals['_APPROVALSERVICE']._serialized_start=1890
+  _globals['_APPROVALSERVICE']._serialized_end=2381
 # @@protoc_insertion_point(module_scope)

@@ -50,6 +50,16 @@ class ApprovalServiceStub(object):
                 request_serializer=kaged_dot_api_dot_v1_dot_approval__service__pb2.AnswerApprovalRequest.SerializeToString,
                 response_deserializer=kaged_dot_api_dot_v1_dot_approval__service__pb2.AnswerApprovalResponse.FromString,
                 _registered_method=True)
+        self.ListApprovalRules = channel.unary_unary(
+                '/kaged.api.v1.ApprovalService/ListApprovalRules',
+                request_serializer=kaged_dot_api_dot_v1_dot_approval__service__pb2.ListApprovalRulesRequest.SerializeToString,
+                response_deserializer=kaged_dot_api_dot_v1_dot_approval__service__pb2.ListApprovalRulesResponse.FromString,
+                _registered_method=True)
+        self.RemoveApprovalRule = channel.unary_unary(
+                '/kaged.api.v1.ApprovalService/RemoveApprovalRule',
+                request_serializer=kaged_dot_api_dot_v1_dot_approval__service__pb2.RemoveApprovalRuleRequest.SerializeToString,
+                response_deserializer=kaged_dot_api_dot_v1_dot_approval__service__pb2.RemoveApprovalRuleResponse.FromString,
+                _registered_method=True)
 
 
 class ApprovalServiceServicer(object):
@@ -77,6 +87,20 @@ class ApprovalServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListApprovalRules(self, request, context):
+        """Rules that were remembered with an answer and hold, oldest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveApprovalRule(self, request, context):
+        """Take one of them back: such actions are asked about again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ApprovalServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -94,6 +118,16 @@ def add_ApprovalServiceServicer_to_server(servicer, server):
                     servicer.AnswerApproval,
                     request_deserializer=kaged_dot_api_dot_v1_dot_approval__service__pb2.AnswerApprovalRequest.FromString,
                     response_serializer=kaged_dot_api_dot_v1_dot_approval__service__pb2.AnswerApprovalResponse.SerializeToString,
+            ),
+            'ListApprovalRules': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListApprovalRules,
+                    request_deserializer=kaged_dot_api_dot_v1_dot_approval__service__pb2.ListApprovalRulesRequest.FromString,
+                    response_serializer=kaged_dot_api_dot_v1_dot_approval__service__pb2.ListApprovalRulesResponse.SerializeToString,
+            ),
+            'RemoveApprovalRule': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveApprovalRule,
+                    request_deserializer=kaged_dot_api_dot_v1_dot_approval__service__pb2.RemoveApprovalRuleRequest.FromString,
+                    response_serializer=kaged_dot_api_dot_v1_dot_approval__service__pb2.RemoveApprovalRuleResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -178,6 +212,60 @@ class ApprovalService(object):
             '/kaged.api.v1.ApprovalService/AnswerApproval',
             kaged_dot_api_dot_v1_dot_approval__service__pb2.AnswerApprovalRequest.SerializeToString,
             kaged_dot_api_dot_v1_dot_approval__service__pb2.AnswerApprovalResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListApprovalRules(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kaged.api.v1.ApprovalService/ListApprovalRules',
+            kaged_dot_api_dot_v1_dot_approval__service__pb2.ListApprovalRulesRequest.SerializeToString,
+            kaged_dot_api_dot_v1_dot_approval__service__pb2.ListApprovalRulesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveApprovalRule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kaged.api.v1.ApprovalService/RemoveApprovalRule',
+            kaged_dot_api_dot_v1_dot_approval__service__pb2.RemoveApprovalRuleRequest.SerializeToString,
+            kaged_dot_api_dot_v1_dot_approval__service__pb2.RemoveApprovalRuleResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -18,7 +18,7 @@ OUTPUT_CHANNEL_STDOUT: OutputChannel
 OUTPUT_CHANNEL_STDERR: OutputChannel
 
 class Fact(_message.Message):
-    __slots__ = ("daemon_started", "daemon_stopped", "event_redacted", "daemon_request_noted", "daemon_reloaded", "daemon_stop_wanted", "agent_spawned", "agent_stop_wanted", "agent_restart_scheduled", "agent_signalled", "agent_ended", "agent_removed", "agent_resized", "agent_stopped", "run_wanted", "run_started", "run_executed", "run_ended", "run_read", "run_set_aside", "output_chunk", "output_truncated", "input_accepted", "output_dropped", "output_held", "output_released", "signal", "approval_requested", "approval_answered", "approval_withdrawn", "supervisor", "goal_judged", "goal_pause_wanted", "goal_paused", "goal_resumed", "guardrail_judged", "workspace_wanted", "workspace_made", "workspace_failed", "workspace_snapshotted", "workspace_merged", "workspace_removed", "workspace_overlapped")
+    __slots__ = ("daemon_started", "daemon_stopped", "event_redacted", "daemon_request_noted", "daemon_reloaded", "daemon_stop_wanted", "agent_spawned", "agent_stop_wanted", "agent_restart_scheduled", "agent_signalled", "agent_ended", "agent_removed", "agent_resized", "agent_stopped", "run_wanted", "run_started", "run_executed", "run_ended", "run_read", "run_set_aside", "output_chunk", "output_truncated", "input_accepted", "output_dropped", "output_held", "output_released", "signal", "approval_requested", "approval_answered", "approval_withdrawn", "supervisor", "goal_judged", "goal_pause_wanted", "goal_paused", "goal_resumed", "guardrail_judged", "guardrail_rule_added", "guardrail_rule_removed", "workspace_wanted", "workspace_made", "workspace_failed", "workspace_snapshotted", "workspace_merged", "workspace_removed", "workspace_overlapped")
     DAEMON_STARTED_FIELD_NUMBER: _ClassVar[int]
     DAEMON_STOPPED_FIELD_NUMBER: _ClassVar[int]
     EVENT_REDACTED_FIELD_NUMBER: _ClassVar[int]
@@ -55,6 +55,8 @@ class Fact(_message.Message):
     GOAL_PAUSED_FIELD_NUMBER: _ClassVar[int]
     GOAL_RESUMED_FIELD_NUMBER: _ClassVar[int]
     GUARDRAIL_JUDGED_FIELD_NUMBER: _ClassVar[int]
+    GUARDRAIL_RULE_ADDED_FIELD_NUMBER: _ClassVar[int]
+    GUARDRAIL_RULE_REMOVED_FIELD_NUMBER: _ClassVar[int]
     WORKSPACE_WANTED_FIELD_NUMBER: _ClassVar[int]
     WORKSPACE_MADE_FIELD_NUMBER: _ClassVar[int]
     WORKSPACE_FAILED_FIELD_NUMBER: _ClassVar[int]
@@ -98,6 +100,8 @@ class Fact(_message.Message):
     goal_paused: GoalPaused
     goal_resumed: GoalResumed
     guardrail_judged: GuardrailJudged
+    guardrail_rule_added: GuardrailRuleAdded
+    guardrail_rule_removed: GuardrailRuleRemoved
     workspace_wanted: WorkspaceWanted
     workspace_made: WorkspaceMade
     workspace_failed: WorkspaceFailed
@@ -105,7 +109,7 @@ class Fact(_message.Message):
     workspace_merged: WorkspaceMerged
     workspace_removed: WorkspaceRemoved
     workspace_overlapped: WorkspaceOverlapped
-    def __init__(self, daemon_started: _Optional[_Union[DaemonStarted, _Mapping]] = ..., daemon_stopped: _Optional[_Union[DaemonStopped, _Mapping]] = ..., event_redacted: _Optional[_Union[EventRedacted, _Mapping]] = ..., daemon_request_noted: _Optional[_Union[DaemonRequestNoted, _Mapping]] = ..., daemon_reloaded: _Optional[_Union[DaemonReloaded, _Mapping]] = ..., daemon_stop_wanted: _Optional[_Union[DaemonStopWanted, _Mapping]] = ..., agent_spawned: _Optional[_Union[AgentSpawned, _Mapping]] = ..., agent_stop_wanted: _Optional[_Union[AgentStopWanted, _Mapping]] = ..., agent_restart_scheduled: _Optional[_Union[AgentRestartScheduled, _Mapping]] = ..., agent_signalled: _Optional[_Union[AgentSignalled, _Mapping]] = ..., agent_ended: _Optional[_Union[AgentEnded, _Mapping]] = ..., agent_removed: _Optional[_Union[AgentRemoved, _Mapping]] = ..., agent_resized: _Optional[_Union[AgentResized, _Mapping]] = ..., agent_stopped: _Optional[_Union[AgentStopped, _Mapping]] = ..., run_wanted: _Optional[_Union[RunWanted, _Mapping]] = ..., run_started: _Optional[_Union[RunStarted, _Mapping]] = ..., run_executed: _Optional[_Union[RunExecuted, _Mapping]] = ..., run_ended: _Optional[_Union[RunEnded, _Mapping]] = ..., run_read: _Optional[_Union[RunRead, _Mapping]] = ..., run_set_aside: _Optional[_Union[RunSetAside, _Mapping]] = ..., output_chunk: _Optional[_Union[OutputChunk, _Mapping]] = ..., output_truncated: _Optional[_Union[OutputTruncated, _Mapping]] = ..., input_accepted: _Optional[_Union[InputAccepted, _Mapping]] = ..., output_dropped: _Optional[_Union[OutputDropped, _Mapping]] = ..., output_held: _Optional[_Union[OutputHeld, _Mapping]] = ..., output_released: _Optional[_Union[OutputReleased, _Mapping]] = ..., signal: _Optional[_Union[SignalFact, _Mapping]] = ..., approval_requested: _Optional[_Union[ApprovalRequested, _Mapping]] = ..., approval_answered: _Optional[_Union[ApprovalAnswered, _Mapping]] = ..., approval_withdrawn: _Optional[_Union[ApprovalWithdrawn, _Mapping]] = ..., supervisor: _Optional[_Union[SupervisorFact, _Mapping]] = ..., goal_judged: _Optional[_Union[GoalJudged, _Mapping]] = ..., goal_pause_wanted: _Optional[_Union[GoalPauseWanted, _Mapping]] = ..., goal_paused: _Optional[_Union[GoalPaused, _Mapping]] = ..., goal_resumed: _Optional[_Union[GoalResumed, _Mapping]] = ..., guardrail_judged: _Optional[_Union[GuardrailJudged, _Mapping]] = ..., workspace_wanted: _Optional[_Union[WorkspaceWanted, _Mapping]] = ..., workspace_made: _Optional[_Union[WorkspaceMade, _Mapping]] = ..., workspace_failed: _Optional[_Union[WorkspaceFailed, _Mapping]] = ..., workspace_snapshotted: _Optional[_Union[WorkspaceSnapshotted, _Mapping]] = ..., workspace_merged: _Optional[_Union[WorkspaceMerged, _Mapping]] = ..., workspace_removed: _Optional[_Union[WorkspaceRemoved, _Mapping]] = ..., workspace_overlapped: _Optional[_Union[WorkspaceOverlapped, _Mapping]] = ...) -> None: ...
+    def __init__(self, daemon_started: _Optional[_Union[DaemonStarted, _Mapping]] = ..., daemon_stopped: _Optional[_Union[DaemonStopped, _Mapping]] = ..., event_redacted: _Optional[_Union[EventRedacted, _Mapping]] = ..., daemon_request_noted: _Optional[_Union[DaemonRequestNoted, _Mapping]] = ..., daemon_reloaded: _Optional[_Union[DaemonReloaded, _Mapping]] = ..., daemon_stop_wanted: _Optional[_Union[DaemonStopWanted, _Mapping]] = ..., agent_spawned: _Optional[_Union[AgentSpawned, _Mapping]] = ..., agent_stop_wanted: _Optional[_Union[AgentStopWanted, _Mapping]] = ..., agent_restart_scheduled: _Optional[_Union[AgentRestartScheduled, _Mapping]] = ..., agent_signalled: _Optional[_Union[AgentSignalled, _Mapping]] = ..., agent_ended: _Optional[_Union[AgentEnded, _Mapping]] = ..., agent_removed: _Optional[_Union[AgentRemoved, _Mapping]] = ..., agent_resized: _Optional[_Union[AgentResized, _Mapping]] = ..., agent_stopped: _Optional[_Union[AgentStopped, _Mapping]] = ..., run_wanted: _Optional[_Union[RunWanted, _Mapping]] = ..., run_started: _Optional[_Union[RunStarted, _Mapping]] = ..., run_executed: _Optional[_Union[RunExecuted, _Mapping]] = ..., run_ended: _Optional[_Union[RunEnded, _Mapping]] = ..., run_read: _Optional[_Union[RunRead, _Mapping]] = ..., run_set_aside: _Optional[_Union[RunSetAside, _Mapping]] = ..., output_chunk: _Optional[_Union[OutputChunk, _Mapping]] = ..., output_truncated: _Optional[_Union[OutputTruncated, _Mapping]] = ..., input_accepted: _Optional[_Union[InputAccepted, _Mapping]] = ..., output_dropped: _Optional[_Union[OutputDropped, _Mapping]] = ..., output_held: _Optional[_Union[OutputHeld, _Mapping]] = ..., output_released: _Optional[_Union[OutputReleased, _Mapping]] = ..., signal: _Optional[_Union[SignalFact, _Mapping]] = ..., approval_requested: _Optional[_Union[ApprovalRequested, _Mapping]] = ..., approval_answered: _Optional[_Union[ApprovalAnswered, _Mapping]] = ..., approval_withdrawn: _Optional[_Union[ApprovalWithdrawn, _Mapping]] = ..., supervisor: _Optional[_Union[SupervisorFact, _Mapping]] = ..., goal_judged: _Optional[_Union[GoalJudged, _Mapping]] = ..., goal_pause_wanted: _Optional[_Union[GoalPauseWanted, _Mapping]] = ..., goal_paused: _Optional[_Union[GoalPaused, _Mapping]] = ..., goal_resumed: _Optional[_Union[GoalResumed, _Mapping]] = ..., guardrail_judged: _Optional[_Union[GuardrailJudged, _Mapping]] = ..., guardrail_rule_added: _Optional[_Union[GuardrailRuleAdded, _Mapping]] = ..., guardrail_rule_removed: _Optional[_Union[GuardrailRuleRemoved, _Mapping]] = ..., workspace_wanted: _Optional[_Union[WorkspaceWanted, _Mapping]] = ..., workspace_made: _Optional[_Union[WorkspaceMade, _Mapping]] = ..., workspace_failed: _Optional[_Union[WorkspaceFailed, _Mapping]] = ..., workspace_snapshotted: _Optional[_Union[WorkspaceSnapshotted, _Mapping]] = ..., workspace_merged: _Optional[_Union[WorkspaceMerged, _Mapping]] = ..., workspace_removed: _Optional[_Union[WorkspaceRemoved, _Mapping]] = ..., workspace_overlapped: _Optional[_Union[WorkspaceOverlapped, _Mapping]] = ...) -> None: ...
 
 class DaemonStarted(_message.Message):
     __slots__ = ("version", "pid", "boot_id", "adopted", "settled", "after_clean_stop")
@@ -532,6 +536,34 @@ class GuardrailJudged(_message.Message):
     rule: str
     after: bool
     def __init__(self, run: _Optional[str] = ..., key: _Optional[str] = ..., call: _Optional[str] = ..., verdict: _Optional[str] = ..., rule: _Optional[str] = ..., after: bool = ...) -> None: ...
+
+class GuardrailRuleAdded(_message.Message):
+    __slots__ = ("rule", "verdict", "tool", "path", "command", "scope", "owner", "expires_us", "approval")
+    RULE_FIELD_NUMBER: _ClassVar[int]
+    VERDICT_FIELD_NUMBER: _ClassVar[int]
+    TOOL_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    COMMAND_FIELD_NUMBER: _ClassVar[int]
+    SCOPE_FIELD_NUMBER: _ClassVar[int]
+    OWNER_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_US_FIELD_NUMBER: _ClassVar[int]
+    APPROVAL_FIELD_NUMBER: _ClassVar[int]
+    rule: str
+    verdict: str
+    tool: str
+    path: str
+    command: str
+    scope: str
+    owner: str
+    expires_us: int
+    approval: str
+    def __init__(self, rule: _Optional[str] = ..., verdict: _Optional[str] = ..., tool: _Optional[str] = ..., path: _Optional[str] = ..., command: _Optional[str] = ..., scope: _Optional[str] = ..., owner: _Optional[str] = ..., expires_us: _Optional[int] = ..., approval: _Optional[str] = ...) -> None: ...
+
+class GuardrailRuleRemoved(_message.Message):
+    __slots__ = ("rule",)
+    RULE_FIELD_NUMBER: _ClassVar[int]
+    rule: str
+    def __init__(self, rule: _Optional[str] = ...) -> None: ...
 
 class ApprovalAnswered(_message.Message):
     __slots__ = ("approval", "outcome", "run")

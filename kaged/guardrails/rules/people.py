@@ -96,7 +96,7 @@ def covering(rules: list[PeopleRule], action: Action, context: Context) -> list[
                 return [rule]
         return []
     for step in action.steps:
-        if _transparent(step):
+        if transparent(step):
             continue  # what it starts is a step of its own
         found = next((rule for rule in rules if _step_allowed(rule, step, action, context)), None)
         if found is None:
@@ -114,7 +114,7 @@ def covering(rules: list[PeopleRule], action: Action, context: Context) -> list[
 _STARTERS: Final = frozenset({"timeout", "nice", "nohup", "time", "stdbuf", "env", "command", "builtin", "exec", "cd"})
 
 
-def _transparent(step: Step) -> bool:
+def transparent(step: Step) -> bool:
     """It only starts what is looked at by itself, or changes the folder, which is looked at as well."""
     command = step.command
     if command.redirects or command.assigned or not step.effects.harmless:

@@ -6,6 +6,7 @@ from kaged.api.v1 import approval_service_pb2 as pb
 from kaged.domain.paging import Argument, parse_page_size, read_page_token, write_page_token
 from kaged.rpc import convert
 from kaged.rpc.methods import Call
+from kaged.rpc.rule_words import remember_in, remembered
 from kaged.runtime.core import Core
 from kaged.store.reading.selection import select
 
@@ -48,7 +49,25 @@ class ApprovalService:
         """Answer one."""
         approval = self._core.approvals.resolve(request.approval)
         caller = call.caller(convert.request_id_in(request.request_id), request)
+        wish = remember_in(request)
         state = await self._core.approvals.answer(
-            approval, caller, approve=request.approve, note=convert.note_in(request.note)
+            approval, caller, approve=request.approve, note=convert.note_in(request.note), wish=wish
         )
-        return pb.AnswerApprovalResponse(approval=convert.approval(state))
+        rules = self._core.approvals.remembered_with(approval) if wish is not None else ()
+        return pb.AnswerApprovalResponse(approval=convert.approval(state), rules=[remembered(each) for each in rules])
+
+    async def ListApprovalRules(self, request: pb.ListApprovalRulesRequest, call: Call) -> pb.ListApprovalRulesResponse:
+        """What is let through without asking."""
+        rules = self._core.rules.rules(self._core.journal.now_us())
+        if request.agent:
+            state = self._core.agents.load(self._core.agents.resolve(request.agent))
+            owners = (("agent", state.id), ("namespace", state.spec.namespace))
+            rules = [each for each in rules if (each.fact.scope, each.fact.owner) in owners]
+        return pb.ListApprovalRulesResponse(rules=[remembered(each) for each in rules])
+
+    async def RemoveApprovalRule(
+        self, request: pb.RemoveApprovalRuleRequest, call: Call
+    ) -> pb.RemoveApprovalRuleResponse:
+        """Take one back."""
+        caller = call.caller(convert.request_id_in(request.request_id), request)
+        return pb.RemoveApprovalRuleResponse(rule=remembered(await self._core.rules.remove(request.rule, caller)))

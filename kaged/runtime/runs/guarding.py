@@ -7,6 +7,7 @@ agent that asks or calls a tool: most daemons start without one.
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from kaged.domain.errors import KageError
@@ -16,9 +17,11 @@ from kaged.guardrails.context import Policy
 from kaged.guardrails.policy import Ground, Grounds, with_guard
 from kaged.ports import Adapter
 from kaged.runtime.engine import Engine
+from kaged.runtime.rule_book import RuleBook
 from kaged.runtime.runs.capture import Reading
 from kaged.runtime.runs.held import Event, Fence, Held, Judge
 from kaged.runtime.system import System
+from kaged.store.reading.reader import Reader
 
 _CALLS: Final = "signal.tool."
 log = logging.getLogger("kaged.guard")
@@ -28,19 +31,30 @@ class Guarding:
     """See the module. Used on the event loop only."""
 
     def __init__(
-        self, engine: Engine, system: System, adapters: Mapping[str, Adapter], grounds: Grounds, fence: Fence
+        self,
+        engine: Engine,
+        reader: Reader,
+        system: System,
+        adapters: Mapping[str, Adapter],
+        grounds: Grounds,
+        fence: Fence,
     ) -> None:
         self._engine = engine
         self._system = system
         self._adapters = adapters
         self._grounds = grounds
         self._fence = fence
+        self.book = RuleBook(engine, reader)
         self._held: dict[str, Held] = {}
         self._judge: Judge | None = None
 
     def policy(self, state: AgentState) -> Policy:
         """What holds for its run."""
         return self._of(state).policy
+
+    def scene(self, state: AgentState) -> tuple[str, str]:
+        """The folder that it may write in, and its home."""
+        return self._of(state).workspace or state.cwd, state.spec.environment.get("HOME", self._fence.home)
 
     def forget(self, agent: str) -> None:
         """Its run is over."""
@@ -52,9 +66,9 @@ class Guarding:
         """Facts for what was asked, called and printed; adds the answers that rules give to `reading.sends`."""
         events: list[Event] = []
         if reading.asks or reading.unasks:
-            events += self._bench().questions(state, run, reading, self._of(state))
+            events += self._bench().questions(state, run, reading, self._with_remembered(state))
         if self._adapters[state.spec.adapter].listens:
-            held = self._of(state)
+            held = self._with_remembered(state)
             called = any(isinstance(fact, facts.SignalHeard) and fact.type.startswith(_CALLS) for fact in reading.facts)
             if called or (reading.recorded and held.policy.flood_bytes):
                 events += self._bench().heard(state, run, reading, held)
@@ -67,6 +81,11 @@ class Guarding:
 
             self._judge = Verdicts(self._engine, self._system, self._adapters, self._fence)
         return self._judge
+
+    def _with_remembered(self, state: AgentState) -> Held:
+        """What it is held to at this moment: what a person remembered a second ago counts already."""
+        held, rules = self._of(state), self.book.of(state)
+        return replace(held, policy=replace(held.policy, rules=(*held.policy.rules, *rules))) if rules else held
 
     def _of(self, state: AgentState) -> Held:
         run = state.run.id if state.run is not None else ""

@@ -96,7 +96,7 @@ class RunHost:
         self._settings = settings
         self._token = token
         self._bury = bury
-        self.guarding = Guarding(engine, system, adapters, settings.grounds, settings.fence)
+        self.guarding = Guarding(engine, reader, system, adapters, settings.grounds, settings.fence)
         self._workspaces = workspaces
 
     def state(self, agent: str) -> AgentState | None:

@@ -13,6 +13,7 @@ from kaged.api.v1 import event_pb2, fact_pb2, spec_pb2
 from kaged.domain.events import facts
 from kaged.domain.events import goal as goal_facts
 from kaged.domain.events import guardrail as guardrail_facts
+from kaged.domain.events import rule as rule_facts
 from kaged.domain.events import tree as tree_facts
 from kaged.domain.events import workspace as workspace_facts
 from kaged.domain.frozen import frozen
@@ -22,7 +23,12 @@ from kaged.store.wire.door import engine_entry
 from kaged.store.wire.entry import Entry
 
 DomainEvent = (
-    facts.AgentEvent | facts.CaptureEvent | facts.DaemonEvent | guardrail_facts.GuardrailJudged | tree_facts.Event
+    facts.AgentEvent
+    | facts.CaptureEvent
+    | facts.DaemonEvent
+    | guardrail_facts.GuardrailJudged
+    | rule_facts.RuleEvent
+    | tree_facts.Event
 )
 
 _CHANNELS: Final = {"out": fact_pb2.OUTPUT_CHANNEL_STDOUT, "err": fact_pb2.OUTPUT_CHANNEL_STDERR}
@@ -243,6 +249,8 @@ _FLATS: Final = (
     _Flat(facts.ApprovalAnswered, "approval_answered", _note),
     _Flat(facts.ApprovalWithdrawn, "approval_withdrawn"),
     _Flat(guardrail_facts.GuardrailJudged, "guardrail_judged", _question),
+    _Flat(rule_facts.RuleAdded, "guardrail_rule_added"),
+    _Flat(rule_facts.RuleRemoved, "guardrail_rule_removed"),
     _JudgedFlat(goal_facts.Judged, "goal_judged", _note),
     _Flat(goal_facts.PauseWanted, "goal_pause_wanted", _note),
     _Flat(goal_facts.Paused, "goal_paused"),
