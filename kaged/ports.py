@@ -324,6 +324,15 @@ class Workspaces(Protocol):
     ) -> Made:
         """Make it, finish it, or find it made. Processes carry the run's id. Raises KageError, OSError."""
 
+    def hold_commits(self, plan: Plan, *, held: bool) -> None:
+        """Have git refuse commits there that nobody approved, or no more. Raises KageError, OSError."""
+
+    def grant(self, plan: Plan, name: str, *, once: bool, until_s: int) -> None:
+        """A person approved commits, one or all, until a second since 1970. Raises OSError."""
+
+    def withdraw(self, plan: Plan, name: str) -> None:
+        """What was granted under a name is done. Raises OSError."""
+
     def snapshot(self, agent: str, plan: Plan, why: str) -> Snapshot:
         """Keep all files as they are now. Raises KageError, OSError."""
 

@@ -3,6 +3,7 @@
     <state>/workspaces/<agent>          the place (a worktree or a copy)
     <state>/workspaces/<agent>.json     the note that says it is ours, and whether it is whole
     <state>/workspaces/<agent>.git      only of copies: the repository that keeps their snapshots
+    <state>/workspaces/<agent>.hooks, .grants      of agents whose commits a person approves (`commits.py`)
 
 One for a daemon; all methods block and are called in threads, one at a time for one agent. Every method can be
 repeated after a crash. Nothing outside of the workspaces folder is ever deleted, except what git itself keeps of our
@@ -32,6 +33,7 @@ from kaged.domain.workspace import (
     WorkspaceInvalid,
     WorkspaceRefused,
 )
+from kaged.workspace import commits
 from kaged.workspace.changes import MAX_PATCH_BYTES, changes_between, content_of, difference, touched
 from kaged.workspace.copying import copy_ignored, make_copy, refuse_copy
 from kaged.workspace.git import Git
@@ -155,6 +157,28 @@ class LocalWorkspaces:
         ours = plan.kind == "worktree" and _whole(plan)  # else what is there now is just a folder, perhaps with a .git
         return Source(root=root, git_dir=Path(plan.git_dir), is_worktree=ours, rules=(root / ".git").exists())
 
+    # --- commits that a person approves ----------------------------------------------------------------------------
+
+    def hold_commits(self, plan: Plan, *, held: bool) -> None:
+        """Have git refuse commits that nobody approved, or no more. Raises WorkspaceRefused, GitFailed, OSError."""
+        if plan.kind == "here":
+            return
+        with self._turn(plan.git_dir):
+            if held:
+                commits.hold(self._git(), plan)
+            else:
+                commits.let_go(self._git(), plan)
+
+    def grant(self, plan: Plan, name: str, *, once: bool, until_s: int) -> None:
+        """A person approved commits, one or all, until a second since 1970. Raises OSError."""
+        if plan.kind != "here":
+            commits.grant(Path(plan.path), name, once=once, until_s=until_s)
+
+    def withdraw(self, plan: Plan, name: str) -> None:
+        """What was granted under a name is done. Raises OSError."""
+        if plan.kind != "here":
+            commits.withdraw(Path(plan.path), name)
+
     # --- looking ---------------------------------------------------------------------------------------------------
 
     def snapshot(self, agent: str, plan: Plan, why: str) -> Snapshot:
@@ -274,6 +298,7 @@ class LocalWorkspaces:
             remove_tree(Path(plan.git_dir))
         remove_tree(gone)
         remove_tree(path.with_name(f"{path.name}.part"))
+        commits.forget(path)
         note_path(path).unlink(missing_ok=True)
         return Removal(snapshot=kept, kept_branch=branch, note=note)
 

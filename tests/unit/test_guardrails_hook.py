@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -88,11 +89,22 @@ def test_a_commit_out_of_a_script_is_refused_too(place):
 
 def test_a_grant_lets_one_transaction_through(place):
     change(place)
-    (place / "grants" / "1.grant").touch()
+    (place / "grants" / "1.once").write_text(f"{int(time.time()) + 600}\n")
     assert git(place, "commit", "-q", "-m", "two", agent=True).returncode == 0
     assert not list((place / "grants").iterdir())
     change(place)
     assert git(place, "commit", "-q", "-m", "three", agent=True).returncode != 0
+
+
+def test_a_grant_for_a_time_lets_all_through_until_that_is_over(place):
+    grant = place / "grants" / "1.span"
+    grant.write_text(f"{int(time.time()) + 600}\n")
+    for number in ("two", "three"):
+        change(place)
+        assert git(place, "commit", "-q", "-m", number, agent=True).returncode == 0
+    grant.write_text(f"{int(time.time()) - 1}\n")
+    change(place)
+    assert git(place, "commit", "-q", "-m", "four", agent=True).returncode != 0
 
 
 def test_what_is_no_commit_of_an_agent_goes_on(place):
