@@ -23,7 +23,7 @@ from kaged.domain.frozen import frozen
 from kaged.store.log import opening
 from kaged.store.log.identities import Identities
 from kaged.store.log.revisions import Revisions
-from kaged.store.log.waits import Shared, StoreStalled, Waits
+from kaged.store.log.waits import Shared, StoreStalled, Traffic, Waits
 from kaged.store.log.writer import Commit, Pending, Proof, Writer
 from kaged.store.rows.keys import SEGMENT, Family, segment_of, segment_start
 from kaged.store.rows.keyvalue import DiskFull, KeyValue
@@ -91,6 +91,7 @@ class Journal:
         self.identities.add(found.tail)
         self.failed: KageError | None = None
         self.stalled: KageError | None = None
+        self.traffic = Traffic()  # busy: a batch is with the writer, or on its way there
         self._clock_us = clock_us
         self._try_again_s = try_again_s
         self._frontier = found.frontier
@@ -100,7 +101,6 @@ class Journal:
         self._waits = Waits()
         self._listeners: list[Listener] = []
         self._refusal: KageError | None = None
-        self._busy = False  # a batch is with the writer, or on its way there
         self._kept: Pending | None = None  # that a full disk had no room for
         self._retry: asyncio.TimerHandle | None = None
         self._commits = self._events = self._bytes = 0
@@ -174,8 +174,8 @@ class Journal:
         self.accepted_seq = seq
         pending = self._pending
         pending.entries += entries
-        if not self._busy:
-            self._busy = True
+        if not self.traffic.busy:
+            self.traffic.busy = True
             self._loop.call_soon(self._kick)
         return pending.done
 
@@ -234,9 +234,10 @@ class Journal:
     def _kick(self) -> None:
         pending = self._pending
         if not pending.entries or self.failed:
-            self._busy = False
+            self.traffic.ends()
             return
         self._pending = Pending(Shared(loop=self._loop))
+        self.traffic.begins(self._loop.time())
         self._writer.put(pending)
 
     # What the writer tells (`Outcomes`):
@@ -267,7 +268,7 @@ class Journal:
         if self._pending.entries:
             self._kick()
         else:
-            self._busy = False
+            self.traffic.ends()
             if self.stalled is not None:
                 self._loop.call_soon(self._go_on)  # after the effects of what became durable just now
 

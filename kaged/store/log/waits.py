@@ -3,9 +3,11 @@
 - `Shared`: one future for all who wait for a commit. It waits for room on a full disk.
 - callers of a `Shared`: they would rather be told that the disk is full (`StoreStalled`) than wait.
 - `reach`: a position, whatever the commit. `ask`: the same, and False when it has to wait for room.
+- `Traffic`: whoever reads much and gives way to what is being appended.
 """
 
 import asyncio
+from math import inf
 
 from kaged.domain.errors import KageError, Unavailable
 
@@ -115,3 +117,38 @@ class Waits:
             if not asker.done():
                 asker.set_exception(why)
         self._asking.clear()
+
+
+class Traffic:
+    """Whether a commit is under way, for those who give way to it. On the loop only."""
+
+    def __init__(self) -> None:
+        self.busy = False
+        self._began_s = -inf
+        self._waiting: asyncio.Future[None] | None = None  # shared by all who wait for a pause
+
+    def begins(self, now_s: float) -> None:
+        """A batch goes to the writer."""
+        self.busy = True
+        self._began_s = now_s
+
+    def ends(self) -> None:
+        """Nothing is left to be written."""
+        self.busy = False
+        if self._waiting is not None:
+            self._waiting.set_result(None)
+            self._waiting = None
+
+    def quiet_s(self, now_s: float) -> float:
+        """How long ago the last commit began; without end when there was none."""
+        return now_s - self._began_s
+
+    async def pause(self, limit_s: float) -> bool:
+        """Return once no commit is under way, at the latest after `limit_s`. False: they came without a pause, or
+        a full disk holds them up."""
+        if not self.busy:
+            return True
+        if self._waiting is None:
+            self._waiting = asyncio.get_running_loop().create_future()
+        paused, _ = await asyncio.wait((self._waiting,), timeout=limit_s)
+        return bool(paused)

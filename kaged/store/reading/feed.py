@@ -55,7 +55,7 @@ class Feed:
         ring_bytes: int = _RING_BYTES,
     ) -> None:
         self.fell_behind = 0
-        self.long_reads = LongReads(reader)
+        self.long_reads = LongReads(reader, journal.traffic)
         self._journal = journal
         self._reader = reader
         self._max = max_subscribers

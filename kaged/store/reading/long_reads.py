@@ -3,7 +3,8 @@
     page read and joined in a thread (one reader at a time) -> its batches are sent, while the next page is read
 
 Promises: a reader that stops taking holds two pages at most; all long readers together read one page at a time,
-so they never starve appends; after `forget` no byte that was read before it is handed out. Reading ahead is what
+begun while no commit is under way, so they never starve appends; a page waits for that a few milliseconds at most,
+so appends never starve readers; after `forget` no byte that was read before it is handed out. Reading ahead is what
 keeps both ends busy: without it the client waits for the disk and the daemon for the client, in turns.
 Deliberately not here: where a subscription goes on when it has read all (`feed`).
 """
@@ -15,11 +16,18 @@ from functools import partial
 from typing import Final
 
 from kaged.domain.frozen import frozen
+from kaged.store.log.waits import Traffic
 from kaged.store.reading.messages import Batch
 from kaged.store.reading.reader import Page, Reader
 from kaged.store.reading.selection import Selection
 
 PAGE_EVENTS: Final = 1024  # some 0.5 ms, in which RocksDB holds the interpreter
+# Beside appends a page is shorter and waits for a pause between two commits: a caller that appends needs the
+# interpreter five times in a row, and each time it waited for a page, or for the sending of one. Appends that never
+# pause get pages of full length after each wait: some 200,000 events a second, so catching up always comes to its end.
+BESIDE_EVENTS: Final = 256
+GIVE_WAY_S: Final = 0.004
+_BESIDE_S: Final = 0.1  # appends that are longer ago than this are over
 PAGE_BYTES: Final = 384 << 10  # 1024 events of the usual size; the last one of a page may be larger than that
 
 
@@ -54,8 +62,11 @@ class _Read:
 class LongReads:
     """Long reads of one journal. Used on the event loop only."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: Reader, traffic: Traffic, *, give_way_s: float = GIVE_WAY_S) -> None:
+        """`traffic` is what is being appended to the same journal."""
         self._reader = reader
+        self._traffic = traffic
+        self._give_way_s = give_way_s
         self._turn = asyncio.Semaphore(1)
         # A thread of its own: pages that wander through the shared pool, each thread of which has cold caches and
         # memory of its own, took some 15 % more CPU to read (1.9 us an event against 1.5 to 1.8, on a busy machine).
@@ -104,20 +115,24 @@ class LongReads:
         return task
 
     async def _read(self, selection: Selection, wanted: _Range, max_batch: int, *, reverse: bool) -> _Read:
+        loop = asyncio.get_running_loop()
         async with self._turn:
+            paused = await self._traffic.pause(self._give_way_s)
+            beside = paused and self._traffic.quiet_s(loop.time()) < _BESIDE_S
+            most = BESIDE_EVENTS if beside else PAGE_EVENTS
             generation = self._generation
-            page = partial(self._page, selection, wanted, max_batch, reverse=reverse)
-            batches, rest = await asyncio.get_running_loop().run_in_executor(self._thread, page)
+            page = partial(self._page, selection, wanted, max_batch, most, reverse=reverse)
+            batches, rest = await loop.run_in_executor(self._thread, page)
         return _Read(batches, rest, generation)
 
     def _page(
-        self, selection: Selection, wanted: _Range, max_batch: int, *, reverse: bool
+        self, selection: Selection, wanted: _Range, max_batch: int, most: int, *, reverse: bool
     ) -> tuple[list[Batch], _Range]:
-        """One page, joined, in a thread."""
+        """One page of at most so many events, joined, in a thread."""
         # Positions inside a filtered page are known at its end only, so it is one batch.
-        most = PAGE_EVENTS if selection.everything else max_batch
+        limit = min(wanted.left, most if selection.everything else min(most, max_batch))
         page = self._reader.page(
-            selection, wanted.after, wanted.up_to, min(most, wanted.left), reverse=reverse, max_bytes=PAGE_BYTES
+            selection, wanted.after, wanted.up_to, limit, reverse=reverse, max_bytes=PAGE_BYTES, max_rows=most
         )
         rest = wanted.beyond(page.reached, len(page.frames), reverse=reverse)
         if page.done:

@@ -147,10 +147,11 @@ class Reader:
         *,
         reverse: bool = False,
         max_bytes: int = _PAGE_BYTES,
+        max_rows: int = SCAN_ROWS,
     ) -> Page:
         """At most `limit` matching events of (after, up_to], from one end; looks at a bounded number of rows.
 
-        Ends with the event that reaches `max_bytes`.
+        Ends with the event that reaches `max_bytes`. `max_rows`: a closer bound, for who must not take long.
         """
         up_to = min(up_to, self.head)
         after = max(after, self._journal.first_seq - 1)
@@ -170,7 +171,7 @@ class Reader:
         elif selection.terms:
             page = self._indexed(selection, low, high, limit, max_bytes, reverse=reverse)
         else:
-            page = self._scanned(selection, low, high, limit, max_bytes, reverse=reverse)
+            page = self._scanned(selection, low, high, limit, max_bytes, min(max_rows, SCAN_ROWS), reverse=reverse)
         if page.done:
             page.reached = after + 1 if reverse else up_to
         return page
@@ -193,9 +194,9 @@ class Reader:
         return self._store.values("events", pack_seq(after + 1), count, max_bytes=max_bytes)
 
     def _scanned(
-        self, selection: Selection, after: int, up_to: int, limit: int, max_bytes: int, *, reverse: bool
+        self, selection: Selection, after: int, up_to: int, limit: int, max_bytes: int, max_rows: int, *, reverse: bool
     ) -> Page:
-        rows = self._rows(after, up_to, SCAN_ROWS, _SCAN_BYTES, reverse=reverse)
+        rows = self._rows(after, up_to, max_rows, _SCAN_BYTES, reverse=reverse)
         exhausted = len(rows) == up_to - after
         return self._filter(selection, rows, after, up_to, limit, max_bytes, reverse=reverse, exhausted=exhausted)
 
