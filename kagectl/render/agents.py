@@ -35,9 +35,12 @@ def state_word(agent: pb.Agent) -> str:
 
 
 def state_cell(agent: pb.Agent) -> Cell:
-    """The state with what it waits for or how it ended: `waiting (backoff)`, `failed (exit 2)`, `stopped (exit 2)`."""
+    """The state, and why: `waiting (backoff)`, `paused (limit: cost)`, `failed (exit 2)`, `stopped (exit 2)`."""
     state = state_word(agent)
-    more = ending(agent) if agent.state in AT_REST else agent.waiting_for
+    if agent.state == pb.AGENT_STATE_PAUSED:
+        more = f"limit: {agent.progress.limit}" if agent.progress.limit else agent.progress.paused_for
+    else:
+        more = ending(agent) if agent.state in AT_REST else agent.waiting_for
     return Cell(f"{state} ({safe(more)})" if more else state, STATE_COLOURS.get(state, ""))
 
 

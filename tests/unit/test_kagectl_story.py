@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kagectl.render.agents import agent_table, live_table
+from kagectl.render.agents import agent_table, live_table, state_cell
 from kagectl.render.changes import changes_in, loaded
 from kagectl.render.gist import gist
 from kagectl.render.story import Story
@@ -248,3 +248,17 @@ def test_lines_of_a_program_without_an_adapter_are_put_together():
     ]
     assert told(teller, *chunks) == ["out     one", "out     two"]
     assert told(teller, fact(run_ended=fact_pb2.RunEnded(kind="exited")))[0] == "out     th"
+
+
+@pytest.mark.parametrize(
+    ("paused_for", "limit", "told"),
+    [
+        ("limit", "iterations", "paused (limit: iterations)"),
+        ("user", "", "paused (user)"),
+        ("guard", "", "paused (guard)"),
+    ],
+)
+def test_a_paused_agent_says_what_for_in_every_list(paused_for, limit, told):
+    progress = agents.Progress(paused_for=paused_for, limit=limit)
+    agent = agents.Agent(id="a1", name="fix", state=agents.AGENT_STATE_PAUSED, progress=progress)
+    assert state_cell(agent).text == told
