@@ -32,7 +32,7 @@ def _make(folder: Path) -> Command:
 
 def _just(folder: Path) -> Command:
     for name in ("justfile", "Justfile", ".justfile"):
-        if re.search(r"^test\b[^=\n]*:(?!=)", _text(folder / name), re.MULTILINE):
+        if re.search(r"^@?test\b(?!\s*:=)[^\n:]*:(?!=)", _text(folder / name), re.MULTILINE):
             return ("just", "test")
     return ()
 
