@@ -87,6 +87,7 @@ class Core:
             token,
             bury=lambda launched: self.children.bury(launched),
             workspaces=self.workspaces.making,
+            port=places,
         )
         self.rules = self._host.guarding.book
         self.approvals = Approvals(
@@ -123,6 +124,7 @@ class Core:
         )
         self.runs_started = 0
         for listener in (
+            self._host.commits,  # a grant is there before the answer that makes use of it
             self.rules,
             self.children,
             self.workspaces.removing,

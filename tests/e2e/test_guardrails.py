@@ -14,6 +14,7 @@ from kaged.api.v1 import approval_service_pb2 as approvals_pb
 from kaged.api.v1 import event_pb2, spec_pb2
 from tests.e2e.api_words import refused
 from tests.e2e.daemon_kit import DEADLINE_S, Kaged, eventually
+from tests.integration.workspace.repositories import repository
 
 pytestmark = pytest.mark.e2e
 
@@ -257,3 +258,61 @@ def test_an_agent_in_a_worktree_may_work_there_and_is_held_to_its_users_policy(k
     assert outcomes[0] == "0:approved:"
     assert outcomes[1].startswith("1:denied:A rule refused this (protected)")
     assert outcomes[2].startswith("2:denied:A rule refused this (protected)")
+
+
+# Tells what it was approved, then commits by a script of its own, which asks nobody.
+COMMITTER = """
+import json, subprocess, sys
+def tell(**line): print(json.dumps(line), flush=True)
+def git(*words): return subprocess.run(["git", *words], capture_output=True, text=True)
+def commit(name):
+    open("work.txt", "a").write(name)
+    git("add", "work.txt")
+    done = git("commit", "-m", name)
+    tell(type="message", text=f"{name}:{done.returncode}:{done.stderr}")
+tell(type="turn.started")
+commit("unasked")
+line = 'git commit -m asked'
+tell(type="approval.request", id="q", title="bash", tool="bash", input={"command": line})
+answer = json.loads(sys.stdin.readline())
+tell(type="tool.started", id="t", tool="bash", input={"command": line})
+commit("asked")
+tell(type="tool.finished", id="t", tool="bash", outcome="ok")
+commit("again")
+tell(type="turn.ended")
+"""
+
+
+@pytest.mark.parametrize("kind", [spec_pb2.WORKSPACE_KIND_WORKTREE, spec_pb2.WORKSPACE_KIND_COPY])
+@pytest.mark.parametrize("by_rule", [False, True])
+def test_git_refuses_the_commits_of_an_agent_that_nobody_approved(kaged, tmp_path, kind, by_rule):
+    folder = repository(tmp_path / "w")
+    rules = [spec_pb2.GuardRule(verdict="allow", command="git commit *")] if by_rule else []
+    agent = kaged.spawn(
+        sys.executable, "-c", COMMITTER, adapter="jsonl", working_directory=str(folder),
+        guard=spec_pb2.Guard(approve="on-commit", rules=rules), workspace=spec_pb2.Workspace(kind=kind),
+    )  # fmt: skip
+    if not by_rule:
+        question = open_question(kaged, agent)
+        assert question.rule == "approve.on-commit"
+        answer(kaged, question, approve=True)
+    kaged.wait(agent)
+    unasked, asked, again = heard(kaged, agent)
+    assert unasked.startswith(("unasked:128:", "unasked:1:"))
+    assert "need a person's approval" in unasked
+    assert asked == "asked:0:"
+    assert "need a person's approval" in again
+    place = kaged.agent(agent).workspace.path
+    log = subprocess.run(["git", "log", "--format=%s"], cwd=place, capture_output=True, text=True, check=True).stdout
+    assert log.split() == ["asked", "first"]
+
+
+def test_an_agent_for_which_nobody_named_a_level_commits_as_it_likes(kaged, tmp_path):
+    folder = repository(tmp_path / "w")
+    agent = kaged.spawn(
+        sys.executable, "-c", COMMITTER, adapter="jsonl", working_directory=str(folder),
+        workspace=spec_pb2.Workspace(kind=spec_pb2.WORKSPACE_KIND_WORKTREE),
+    )  # fmt: skip
+    answer(kaged, open_question(kaged, agent), approve=True)
+    kaged.wait(agent)
+    assert [text.split(":")[1] for text in heard(kaged, agent)] == ["0", "0", "0"]

@@ -6,7 +6,7 @@ agent that asks or calls a tool: most daemons start without one.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -19,7 +19,7 @@ from kaged.ports import Adapter
 from kaged.runtime.engine import Engine
 from kaged.runtime.rule_book import RuleBook
 from kaged.runtime.runs.capture import Reading
-from kaged.runtime.runs.held import Event, Fence, Held, Judge
+from kaged.runtime.runs.held import Event, Fence, Held, Judge, Reach
 from kaged.runtime.system import System
 from kaged.store.reading.reader import Reader
 
@@ -47,10 +47,20 @@ class Guarding:
         self.book = RuleBook(engine, reader)
         self._held: dict[str, Held] = {}
         self._judge: Judge | None = None
+        self.on_asked_over: Callable[[str, str], None] = lambda agent, key: None
 
     def policy(self, state: AgentState) -> Policy:
         """What holds for its run."""
         return self._of(state).policy
+
+    def holds_commits(self, state: AgentState) -> bool:
+        """Whether somebody named a level for it under which a person approves commits."""
+        held = self._of(state)
+        return held.named and held.policy.approve != "none" and self._adapters[state.spec.adapter].listens
+
+    def commits(self, state: AgentState, tool: str, title: str, data_json: str) -> Reach:
+        """How far an approved act may change history."""
+        return self._bench().commits(state, tool, title, data_json)
 
     def scene(self, state: AgentState) -> tuple[str, str]:
         """The folder that it may write in, and its home."""
@@ -72,6 +82,8 @@ class Guarding:
             called = any(isinstance(fact, facts.SignalHeard) and fact.type.startswith(_CALLS) for fact in reading.facts)
             if called or (reading.recorded and held.policy.flood_bytes):
                 events += self._bench().heard(state, run, reading, held)
+                for key in self._bench().asked_over(state):
+                    self.on_asked_over(state.id, key)
         return events
 
     def _bench(self) -> Judge:
@@ -99,8 +111,9 @@ class Guarding:
                 ground = self._grounds.ground(state.spec.namespace, folder)
             except (OSError, KageError) as error:
                 log.warning("policy_unreadable agent=%s error=%s", state.id, error)
-                ground = Ground(policy=Policy(approve="always"), workspace=state.cwd)
+                ground = Ground(policy=Policy(approve="always"), workspace=state.cwd, approve_from="no readable file")
             policy = with_guard(ground.policy, state.spec.guard, state.id)
+            named = bool(state.spec.guard.approve or ground.approve_from)
             workspace = plan.path if plan is not None and own else ground.workspace
-            held = self._held[state.id] = Held(run=run, policy=policy, workspace=workspace)
+            held = self._held[state.id] = Held(run=run, policy=policy, workspace=workspace, named=named)
         return held

@@ -21,14 +21,16 @@ from kaged.domain.machines import agent as machine
 from kaged.domain.machines.agent import AgentState, Run
 from kaged.domain.masking import PATTERNS, Masker
 from kaged.domain.run_records import RunSpec, TerminalSize
+from kaged.domain.workspace import WorkspaceRefused
 from kaged.guardrails.aftermath import broken
 from kaged.guardrails.policy import NO_FILES, Grounds
-from kaged.ports import Adapter, Executor, Launched, RunFolder
+from kaged.ports import Adapter, Executor, Launched, RunFolder, Workspaces
 from kaged.runtime.agents import Agents, inputs_after, inputs_of, next_run
 from kaged.runtime.engine import Engine
 from kaged.runtime.queue import Places
 from kaged.runtime.recorded import fact_at
 from kaged.runtime.runs.capture import Place, Reading
+from kaged.runtime.runs.commits import Commits
 from kaged.runtime.runs.guarding import Guarding
 from kaged.runtime.runs.held import Event, Fence
 from kaged.runtime.runs.host import Done
@@ -83,6 +85,7 @@ class RunHost:
         token: Callable[[str], str],
         bury: Callable[[Launched], None],
         workspaces: Making,
+        port: Workspaces,
     ) -> None:
         self.executor = executor
         self.system = system
@@ -98,6 +101,8 @@ class RunHost:
         self._bury = bury
         self.guarding = Guarding(engine, reader, system, adapters, settings.grounds, settings.fence)
         self._workspaces = workspaces
+        self.commits = Commits(engine, self.guarding, port)
+        self.guarding.on_asked_over = self.commits.over
 
     def state(self, agent: str) -> AgentState | None:
         """The agent now."""
@@ -127,8 +132,12 @@ class RunHost:
         return sha256("\n".join((state.spec.adapter, *named)).encode("utf-8", "surrogateescape")).hexdigest()
 
     async def prepare(self, agent: str, run: str, unwanted: Callable[[], bool]) -> None:
-        """Make the place where it works, or find it made."""
+        """Make the place where it works, or find it made; have git hold its commits if a person approves them."""
         await self._workspaces.prepare(agent, run, unwanted)
+        try:
+            await self.commits.prepare(agent)
+        except OSError as error:
+            raise WorkspaceRefused(f"its commits cannot be held: {error}") from error
 
     def run_spec(self, state: AgentState, run: Run) -> RunSpec:
         """What its shim is told: the whole environment, the limits that hold without a daemon."""

@@ -21,7 +21,7 @@ from kaged.domain.events.guardrail import GuardrailJudged
 from kaged.domain.frozen import frozen
 from kaged.domain.machines.agent import AgentState
 from kaged.domain.signals import BY_RULE, Ask
-from kaged.guardrails.action import Action
+from kaged.guardrails.action import Action, changes_history
 from kaged.guardrails.context import Context
 from kaged.guardrails.judge import judge, judge_output
 from kaged.guardrails.paths import glob_root, has_glob
@@ -31,7 +31,7 @@ from kaged.guardrails.verdict import Verdict
 from kaged.ports import Adapter
 from kaged.runtime.engine import Engine
 from kaged.runtime.runs.capture import Reading
-from kaged.runtime.runs.held import Event, Fence, Held
+from kaged.runtime.runs.held import Event, Fence, Held, Reach
 from kaged.runtime.system import System
 
 _MAX_QUESTIONS: Final = 100  # open at once, of one agent; more are denied, or its state would grow without end
@@ -65,6 +65,7 @@ class _Seen:
     minute_began_s: float = 0
     minute_bytes: int = 0
     flooded: bool = False
+    asked_over: list[str] = field(default_factory=list)
 
 
 class Verdicts:
@@ -190,7 +191,11 @@ class Verdicts:
     def _finished(self, state: AgentState, run: str, fact: facts.SignalHeard, held: Held) -> list[GuardrailJudged]:
         seen = self._of(state)
         call = seen.calls.pop(fact.call, None)
-        if call is None or fact.outcome == "denied" or any(_is_about(ask, call) for ask in seen.asks):
+        if call is None:
+            return []
+        asked = [ask.key for ask in seen.asks if _is_about(ask, call)]
+        seen.asked_over += asked
+        if fact.outcome == "denied" or asked:
             return []
         action = understood(
             state.spec.adapter, call.tool, call.data_json, call.text, folder=state.cwd, home=self._home(state)
@@ -199,6 +204,22 @@ class Verdicts:
         if verdict.verdict == "allow":
             return []
         return [_judged(run, verdict, call=fact.call, title=call.text, tool=call.tool, after=True)]
+
+    def asked_over(self, state: AgentState) -> list[str]:
+        """Keys of questions about calls that are over, each told once."""
+        seen = self._of(state)
+        told, seen.asked_over = seen.asked_over, []
+        return told
+
+    def commits(self, state: AgentState, tool: str, title: str, data_json: str) -> Reach:
+        """How far an approved act may change history: what cannot be read may do all of it."""
+        action = understood(state.spec.adapter, tool, data_json, title, folder=state.cwd, home=self._home(state))
+        if action.kind == "other" or (action.kind == "command" and action.unknown):
+            return "span"
+        words = [word for step in action.steps if (word := changes_history(step.command))]
+        if words == ["commit"]:
+            return "once"
+        return "span" if any(word != "push" for word in words) else ""
 
     def _printed(self, state: AgentState, run: str, reading: Reading, held: Held) -> list[GuardrailJudged]:
         """A flood is told once in the minute in which it begins."""
