@@ -25,6 +25,8 @@ class Assignment:
     `loop`: Kage decides after each turn whether there is another one, so the run is not done when a turn ends; then
     `terms` says by what the end is recognised, and `next_words` what the agent is told instead of its goal.
     `approve`: the level of approval that its spec names; where there is one, the agent is made to ask.
+    `after`: what became of the process that this one replaces, such as "was ended by SIGKILL". `full`: the session
+    before this one had no room left.
     """
 
     run: str
@@ -40,6 +42,8 @@ class Assignment:
     terms: str = ""
     next_words: str = ""
     approve: str = ""
+    after: str = ""
+    full: bool = False
 
     @property
     def words(self) -> str:
@@ -50,13 +54,14 @@ class Assignment:
         if not self.turns:
             return f"{goal}\n\n{self.next_words}" if self.next_words else goal
         if not self.session:
-            lost = "You were asked this before, and that session was lost. "
+            full = "and your context was full: this is a new session, which knows nothing of the one before. "
+            lost = "You were asked this before, " + (full if self.full else "and that session was lost. ")
             look = "Some of it may be done already: look before you repeat it."
             return "\n\n".join(filter(None, (goal, lost + look, self.next_words)))
         if self.next_words:
             return self.next_words
         return (
-            "Your process ended and was started again; this is the same session. "
+            f"Your process {self.after or 'ended'} and was started again; this is the same session. "
             "What was under way when it ended may be undone, half done or done: look before you repeat it. "
             "Then go on with what you were asked to do."
         )
@@ -79,6 +84,8 @@ def assignment(state: AgentState, run: str) -> Assignment:
         terms=terms(spec.loop) if spec.loop is not None else "",
         next_words=goal.words if goal is not None else "",
         approve=spec.guard.approve,
+        after=state.run.after if state.run is not None else "",
+        full=goal is not None and goal.why == "context_exhausted",
     )
 
 

@@ -75,10 +75,11 @@ class LoopMachine(RuleBasedStateMachine):
                     assert not held, "a prompt for an agent that is paused"
                     assert before.goal is not None
                     assert not before.goal.turn_began_us, "a prompt in the middle of a turn"
+                    assert not before.goal.anew, "a prompt for a process that cannot work any more"
                     self.prompts += 1
                     assert self.prompts == 1, "a prompt behind one that was not begun"
                 case goal_facts.Judged():
-                    self.judged += 1
+                    self.judged += event.why != "auth"
                     assert event.iteration == self.judged
                 case _:
                     pass
@@ -115,11 +116,11 @@ class LoopMachine(RuleBasedStateMachine):
         if self.by_run:
             self.prompts = 0
 
-    def says(self, kind: str, outcome: str = "") -> None:
+    def says(self, kind: str, outcome: str = "", failure: str = "") -> None:
         self.apply(
             facts.SignalHeard(
                 type=kind, run=self.run.id, turn=1, call="", outcome=outcome, input_tokens=0, output_tokens=0,
-                cost_microusd=0, native_session="s", text="", data_json="", tool="",
+                cost_microusd=0, native_session="s", text="", data_json="", tool="", failure=failure,
             )
         )  # fmt: skip
 
@@ -133,9 +134,12 @@ class LoopMachine(RuleBasedStateMachine):
         self.says("signal.turn.started")
 
     @precondition(lambda self: not self.by_run and self.live() and self.goal.turn_began_us)
-    @rule(outcome=st.sampled_from(["ok", "error", "cancelled"]))
-    def turn_ends(self, outcome: str) -> None:
-        self.says("signal.turn.ended", outcome)
+    @rule(
+        outcome=st.sampled_from(["ok", "error", "cancelled"]),
+        failure=st.sampled_from(["", "auth", "context_exhausted", "other"]),
+    )
+    def turn_ends(self, outcome: str, failure: str) -> None:
+        self.says("signal.turn.ended", outcome, failure if outcome == "error" else "")
         assert self.goal.phase != "working", "a turn that nobody judges"
 
     @precondition(lambda self: self.by_run and self.live() and self.run.phase == "executed")
@@ -159,10 +163,19 @@ class LoopMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.goal.phase == "judging" and self.state.phase not in ("ended", "stopping"))
     @rule(holds=st.booleans())
     def turn_is_judged(self, holds: bool) -> None:
-        evidence = Evidence(said="x", said_mark=str(self.judged), checks=(Checked(result=CheckResult(passed=holds)),))
+        checks = (Checked(result=CheckResult(passed=holds)),)
+        failed, why = self.goal.turn_outcome == "error", self.goal.failure
+        evidence = Evidence(said="x", said_mark=str(self.judged), checks=checks, failed=failed)
         events = machine.decide_judged(self.state, evidence, next_run=self.next_run(), speak=speak, at_us=self.now_us)
         assert events, "a turn that waits is judged"
+        session = self.state.usage.native_session
         self.apply(*events)
+        if failed and why == "auth":
+            assert self.goal.paused in ("failure", "guard"), "one that cannot sign in tries again"
+        if failed and why == "context_exhausted" and not holds:
+            assert self.state.usage.native_session == "", "a session with no room left is gone on with"
+        elif self.goal.phase != "over":
+            assert self.state.usage.native_session == session
 
     @rule(now=st.booleans())
     def person_pauses(self, now: bool) -> None:
@@ -177,7 +190,7 @@ class LoopMachine(RuleBasedStateMachine):
     def it_does_what_a_rule_forbids(self, name: str) -> None:
         before = self.goal
         self.apply(*machine.decide_hold(self.state, rule=name))
-        if self.state.phase == "ended" or self.state.stop is not None or before.over:
+        if self.state.phase == "ended" or self.state.stopped_for_good or before.over:
             assert self.goal == before, "an end that is held"
         elif before.paused in ("", "rate_limit"):
             assert self.goal.rule == (before.rule or name)

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from kaged.domain.frozen import frozen
 from kaged.domain.spec import AgentSpec
 
-StopCause = Literal["user", "limit", "supervisor", "daemon", "restart", "goal", "guard"]
+StopCause = Literal["user", "limit", "supervisor", "daemon", "restart", "goal", "guard", "turn"]
 
 
 @frozen

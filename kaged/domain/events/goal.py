@@ -8,8 +8,19 @@ from typing import ClassVar, Literal, TypeAlias
 from kaged.domain.frozen import frozen
 
 Verdict = Literal["next", "succeeded", "failed"]
-Why = Literal["criteria", "agent", "errors", "repeats", "no_progress", "output_matches", "rate_limit", "cancelled"]
-PauseCause = Literal["limit", "user", "rate_limit", "guard"]
+Why = Literal[
+    "criteria",
+    "agent",
+    "errors",
+    "repeats",
+    "no_progress",
+    "output_matches",
+    "rate_limit",
+    "cancelled",
+    "auth",
+    "context_exhausted",
+]
+PauseCause = Literal["limit", "user", "rate_limit", "guard", "failure"]
 
 
 @frozen
@@ -63,7 +74,7 @@ class PauseWanted:
 
 @frozen
 class Paused:
-    """No next prompt until it is resumed or, if that is not 0, until `until_us`. `limit`, `rule`: which, if any."""
+    """No next prompt until it is resumed or, if that is not 0, until `until_us`. `limit`, `rule`, `failure`: which."""
 
     type_name: ClassVar[str] = "goal.paused"
 
@@ -71,6 +82,7 @@ class Paused:
     limit: str
     until_us: int
     rule: str = ""
+    failure: str = ""
 
 
 @frozen

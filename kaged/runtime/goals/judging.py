@@ -73,18 +73,20 @@ class Judging:
             turn = await asyncio.to_thread(last_turn, self._reader, state.id)
         mark = await asyncio.to_thread(self._checker.mark, folder)
         failed = turn_failed(goal.turn_outcome)
+        limited = turn.refused or goal.failure == "rate_limit"
         evidence = Evidence(
             said=turn.said,
             said_mark=turn.said_mark,
             tried=turn.tried,
             files=mark.mark,
             failed=failed,
-            parked_until_us=_parked_until(turn, goal, now_us) if failed and turn.refused else 0,
+            parked_until_us=_parked_until(turn, goal, now_us) if failed and limited else 0,
             files_changed=mark.files_changed,
             lines_added=mark.lines_added,
             lines_removed=mark.lines_removed,
         )
-        if evidence.parked_until_us or goal.turn_outcome == "cancelled" or aborts(loop, goal, evidence) is not None:
+        unable = evidence.parked_until_us or goal.turn_outcome == "cancelled" or (failed and goal.failure == "auth")
+        if unable or aborts(loop, goal, evidence) is not None:
             return evidence
         return replace(evidence, checks=await self._all(state, loop, goal, folder, turn, still))
 

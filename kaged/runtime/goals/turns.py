@@ -5,6 +5,7 @@ part of them. Not here: what follows (`machines/goal/judge`).
 """
 
 import json
+from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 from typing import Final
 
@@ -33,32 +34,63 @@ class Turn:
     said_mark: str = ""
     tried: str = ""
     refused: bool = False  # by a limit of the account
-    resets_us: int = 0
+    resets_us: int = 0  # when that limit ends; of a turn that was not refused, what was last told of any limit
 
 
 def last_turn(reader: Reader, agent: str) -> Turn:
     """The newest turn that the adapter of an agent heard. In a thread."""
+    return turn_of(_backwards(reader, agent_stream(agent)))
+
+
+def turn_of(newest_first: Iterable[DomainEvent]) -> Turn:
+    """The same out of an agent's events.
+
+    Some programs tell of a limit before they begin the turn that it ends: it counts from the end of the turn before.
+    """
     said: list[str] = []
     tried: list[str] = []
-    refused, resets_us = False, 0
-    for event in _backwards(reader, agent_stream(agent)):
+    refused, resets_us, told_us = False, 0, 0
+    ended = begun = False  # which of its ends were passed, on the way back
+    for event in newest_first:
+        if _older(event, begun=begun, ended=ended):
+            break
         match event:
             case facts.SignalHeard(type="signal.turn.started", parent=""):
-                break
-            case goal_facts.Judged() | facts.Spawned():
-                break
+                begun = True
+            case facts.SignalHeard(type="signal.turn.ended", parent=""):
+                ended = True
+            case facts.SignalHeard(type="signal.rate_limit", outcome="rejected"):
+                refused, resets_us = True, max(resets_us, event.resets_us)
+            case facts.SignalHeard(type="signal.rate_limit"):
+                told_us = told_us or event.resets_us
+            case _ if begun:
+                pass
             case facts.SignalHeard(type="signal.message", parent="", text=text):
                 said.append(text)
             case facts.SignalHeard(type="signal.tool.requested" | "signal.tool.started"):
                 tried.append(f"{event.tool} {_arguments(event.data_json)}")
-            case facts.SignalHeard(type="signal.rate_limit", outcome="rejected"):
-                refused, resets_us = True, max(resets_us, event.resets_us)
             case _:
                 pass
     words = "\n".join(reversed(said))[-_SAID_CHARS:]
     # One call is heard when it is asked for and when it starts: as a set, both are one.
     calls = "\n".join(sorted(set(tried)))
-    return Turn(said=words, said_mark=_mark(words), tried=_mark(calls), refused=refused, resets_us=resets_us)
+    ends_us = resets_us if refused else told_us
+    return Turn(said=words, said_mark=_mark(words), tried=_mark(calls), refused=refused, resets_us=ends_us)
+
+
+def _older(event: DomainEvent, *, begun: bool, ended: bool) -> bool:
+    """Whether an event, met on the way back, is older than all that belongs to the turn."""
+    match event:
+        case goal_facts.Judged() | facts.Spawned():
+            return True
+        case facts.RunWanted() | facts.RunEnded():
+            return begun
+        case facts.SignalHeard(type="signal.turn.started", parent=""):
+            return begun
+        case facts.SignalHeard(type="signal.turn.ended", parent=""):
+            return begun or ended
+        case _:
+            return False
 
 
 def last_run(reader: Reader, agent: str, run: str) -> Turn:
@@ -74,24 +106,19 @@ def last_run(reader: Reader, agent: str, run: str) -> Turn:
     return Turn(said=words, said_mark=_mark(words))
 
 
-def _backwards(reader: Reader, stream: str) -> "list[DomainEvent]":
+def _backwards(reader: Reader, stream: str) -> Iterator[DomainEvent]:
     """The newest events of a stream, newest first."""
-    found: list[DomainEvent] = []
-    up_to = reader.head
-    while up_to > 0 and len(found) < _EVENTS:
+    up_to, left = reader.head, _EVENTS
+    while up_to > 0 and left > 0:
         page = reader.page(select("", now_us=0, stream=stream), 0, up_to, _PAGE, reverse=True)
         for framed in page.frames:
             event = decode(event_pb2.Event.FromString(payload(framed)))
             if event is not None:
-                found.append(event)
-            if isinstance(event, goal_facts.Judged | facts.Spawned) or (
-                isinstance(event, facts.SignalHeard) and event.type == "signal.turn.started" and not event.parent
-            ):
-                return found
+                left -= 1
+                yield event
         if page.done:
-            break
+            return
         up_to = page.reached - 1
-    return found
 
 
 def _arguments(data_json: str) -> str:

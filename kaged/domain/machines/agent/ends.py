@@ -84,6 +84,9 @@ def _follow(
                 after, "succeeded" if report.how == "normal" else "failed", reason_of(report), note=detail_of(report)
             ),
         )
+    if policy.type == "transient" and before.run is not None and before.run.failure == "auth":
+        # A person has to sign in; starting it again would only use up its restarts.
+        return (ended_as(after, "failed", "auth", note=before.run.failure_detail),)
     return _restart(before, after, report, next_run=next_run, now_us=now_us, jitter=jitter)
 
 

@@ -40,11 +40,13 @@ from kaged.domain.events.workspace import (
 )
 from kaged.domain.goal_spec import GoalLoop
 from kaged.domain.machines import workspace as workspaces
+from kaged.domain.machines.agent.outcome import account_of
 from kaged.domain.machines.agent.state import AgentState, Phase, Run, Usage
 from kaged.domain.machines.goal import state as goals
 from kaged.domain.machines.goal.state import GoalState, begun_anew, turn_began, turn_ended, turn_lost
 
 _ACTION_CHARS: Final = 120
+_DETAIL_CHARS: Final = 300
 _NO_RESTARTS: Final = frozenset({"turn", "resumed", "queue"})  # runs that follow no failure
 
 
@@ -66,12 +68,14 @@ def apply(state: AgentState, event: AgentEvent, at_us: int) -> AgentState:
     """The state after a fact that was recorded at `at_us`."""
     match event:
         case RunWanted():
-            run = Run(id=event.run, attempt=event.attempt, ordinal=event.ordinal, wanted_us=at_us)
+            after = account_of(state.run) if event.cause not in _NO_RESTARTS else ""
+            run = Run(id=event.run, attempt=event.attempt, ordinal=event.ordinal, wanted_us=at_us, after=after)
             restarts = state.restarts + (event.attempt > 1 and event.cause not in _NO_RESTARTS)
             retries = state.retries + 1 if event.cause == "retry" else 0
             # A person who starts it again gives it a clean slate; otherwise its next exit could be the last straw.
             window, failures = ((), 0) if event.cause == "requested" else (state.window, state.failures)
             goal = begun_anew(state.goal) if state.goal is not None and event.cause == "requested" else state.goal
+            goal = replace(goal, anew=False) if goal is not None else None
             flagged = "" if event.cause == "requested" else state.flagged
             return replace(
                 state, run=run, phase="starting", goal=goal, flagged=flagged, queued=False, restarts=restarts,
@@ -135,6 +139,7 @@ def apply(state: AgentState, event: AgentEvent, at_us: int) -> AgentState:
                 state, goal=goals.apply(state.goal, event, at_us), phase=phase,
                 flagged="" if resumed else state.flagged,
                 due_us=0 if phase == "idle" else state.due_us, updated_us=at_us,
+                usage=_afresh(state.usage, event),
             )  # fmt: skip
         case GuardrailJudged():
             return replace(state, flagged=event.rule, updated_us=at_us) if event.after else state
@@ -169,14 +174,17 @@ def apply(state: AgentState, event: AgentEvent, at_us: int) -> AgentState:
 
 def _heard(state: AgentState, run: Run, event: SignalHeard, at_us: int) -> AgentState:
     goal = state.goal
-    by_runs = state.loop is not None and state.loop[0].run_is_turn  # then the run's end is the turn's
+    # With `by_runs` the run's end is the turn's; a process that is to be replaced has no turns any more.
+    by_runs = state.loop is not None and (state.loop[0].run_is_turn or state.loop[1].anew)
     match event.type:
         case "signal.turn.started":
             state = _with_run(state, turns=run.turns + 1)
             goal = turn_began(goal, at_us) if goal is not None and not by_runs else goal
         case "signal.turn.ended":
-            state = _with_run(state, last_turn=event.outcome)
-            goal = turn_ended(goal, event.outcome, at_us) if goal is not None and not by_runs else goal
+            detail = event.text[:_DETAIL_CHARS] if event.failure else ""
+            state = _with_run(state, last_turn=event.outcome, failure=event.failure, failure_detail=detail)
+            if goal is not None and not by_runs:
+                goal = turn_ended(goal, event.outcome, at_us, failure=event.failure, detail=detail)
         case "signal.plan" if goal is not None and not event.parent:
             goal = replace(goal, plan_done=event.plan_done, plan_items=event.plan_items)
         case "signal.tool.requested" | "signal.tool.started" if goal is not None:
@@ -190,7 +198,8 @@ def _without_process(loop: GoalLoop, goal: GoalState, state: AgentState, event: 
     """The loop after a run: its turn is over when the program ended well, or when a run is a turn; else it is lost."""
     assert state.run is not None
     if loop.run_is_turn and event.kind == "exited" and not event.signal and event.how != "shutdown":
-        return turn_ended(goal, "ok" if event.how == "normal" else "error", at_us)
+        run, outcome = state.run, "ok" if event.how == "normal" else "error"
+        return turn_ended(goal, outcome, at_us, failure=run.failure, detail=run.failure_detail)
     if event.how == "normal" and not goal.turn_ended_us and (goal.turn_began_us or not state.run.turns):
         return turn_ended(goal, "ok", at_us)
     return turn_lost(goal, at_us)
@@ -203,6 +212,12 @@ def _with_run(state: AgentState, **changes: object) -> AgentState:
 
 def _ordered(state: AgentState, number: int, end: int) -> AgentState:
     return _with_run(state, orders=number, orders_end=end)
+
+
+def _afresh(usage: Usage, event: AgentEvent) -> Usage:
+    """A session that has no room left is not gone on with."""
+    full = isinstance(event, Judged) and event.verdict == "next" and event.why == "context_exhausted"
+    return replace(usage, native_session="") if full else usage
 
 
 def _used(usage: Usage, event: SignalHeard) -> Usage:

@@ -15,6 +15,7 @@ from kaged.domain.goal_spec import GoalLimits
 from kaged.domain.machines.agent.fold import apply
 from kaged.domain.machines.agent.outcome import detail_of, ended_as, reason_of
 from kaged.domain.machines.agent.state import AgentNotRunning, AgentState, next_attempt
+from kaged.domain.machines.agent.wishes import decide_stop
 from kaged.domain.machines.goal.judge import Evidence, limit_reached, verdict_of
 from kaged.domain.machines.goal.state import GoalState
 
@@ -73,6 +74,8 @@ def _held_by(after: AgentState, judged: Judged, closed_until_us: int) -> Paused 
     limit = spent(after)
     if after.goal is not None and after.goal.rule:
         return _wished(after.goal)
+    if judged.why == "auth":
+        return Paused(cause="failure", limit="", until_us=0, failure="auth")
     if limit:
         return Paused(cause="limit", limit=limit, until_us=0)
     if after.goal is not None and (after.goal.pause_wanted or judged.why == "cancelled"):
@@ -129,7 +132,11 @@ def go_on(
     run = state.live_run
     if run is None:
         return (RunWanted(run=next_run, attempt=next_attempt(state), cause=cause, ordinal=0),)
-    if run.input_closed or state.stop is not None:
+    if state.stop is not None:
+        return ()
+    if state.goal.anew:  # its end brings the next run
+        return decide_stop(state, cause="turn")
+    if run.input_closed:
         return ()
     data = speak(state, state.goal.words)
     return (InputAccepted(run=run.id, offset=run.input_end, length=len(data), eof=False, data=data),) if data else ()
@@ -150,6 +157,9 @@ def follow_run(
         return (_over(after),)
     if stop is not None and stop.cause == "limit":
         return (Paused(cause="limit", limit=stop.limit, until_us=0),)
+    if stop is not None and stop.cause == "turn":
+        again = RunWanted(run=next_run, attempt=next_attempt(before), cause="turn", ordinal=0)
+        return (_wished(goal) if goal.pause_wanted else again,)
     if stop is not None:
         return (ended_as(after, "cancelled", "stopped", note=stop.note),)
     if report.stopped_by in ("wall_time", "unsupervised"):
@@ -178,7 +188,7 @@ def decide_pause(state: AgentState, *, now: bool, interrupt: bytes, note: str) -
     if state.loop is None:
         raise NoLoop(state)
     goal = state.loop[1]
-    if state.phase == "ended" or goal.over or state.stop is not None:
+    if state.phase == "ended" or goal.over or state.stopped_for_good:
         raise AgentNotRunning(state, "pause it")
     if goal.paused == "rate_limit":  # or it would go on of itself
         return (PauseWanted(now=now, sent=False, note=note), Paused(cause="user", limit="", until_us=0))
@@ -186,6 +196,8 @@ def decide_pause(state: AgentState, *, now: bool, interrupt: bytes, note: str) -
         return ()
     if state.live_run is None and not goal.turn_ended_us:  # between two runs, in its back-off
         return (PauseWanted(now=now, sent=False, note=note), Paused(cause="user", limit="", until_us=0))
+    if state.stop is not None:  # it is being replaced: held before its next turn
+        return (PauseWanted(now=now, sent=False, note=note),)
     if now and goal.turn_began_us and not interrupt:
         raise Precondition(
             f"the turn of agent {state.spec.name} cannot be interrupted",
@@ -202,7 +214,7 @@ def decide_hold(state: AgentState, *, rule: str) -> tuple[AgentEvent, ...]:
 
     The interruption follows from the state. Of an agent without a loop, or one that is held or at its end: nothing.
     """
-    if state.loop is None or state.phase == "ended" or state.stop is not None:
+    if state.loop is None or state.phase == "ended" or state.stopped_for_good:
         return ()
     goal = state.loop[1]
     if goal.over or goal.rule or goal.paused not in ("", "rate_limit"):
@@ -236,7 +248,7 @@ def decide_resume(
     if state.loop is None:
         raise NoLoop(state)
     goal = state.loop[1]
-    if state.phase == "ended" or goal.over or state.stop is not None:
+    if state.phase == "ended" or goal.over or state.stopped_for_good:
         raise AgentNotRunning(state, "resume it")
     if not goal.paused and not goal.pause_wanted:
         raise AgentNotPaused(state)

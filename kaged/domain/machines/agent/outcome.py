@@ -3,7 +3,7 @@
 from typing import Literal
 
 from kaged.domain.events.facts import Ended, RunEnded
-from kaged.domain.machines.agent.state import AgentState
+from kaged.domain.machines.agent.state import AgentState, Run
 from kaged.domain.quantities import format_signal
 
 
@@ -45,3 +45,20 @@ def reason_of(report: RunEnded) -> str:
             return "turn"
         return "signal" if report.signal else "exit"
     return report.kind
+
+
+def account_of(run: Run | None) -> str:
+    """What became of a run's process, for the one that takes its place: "was ended by SIGKILL"; empty: not known."""
+    end = run.end if run is not None else None
+    if run is None or end is None:
+        return ""
+    if end.stopped_by == "memory":
+        return "was killed because it ran out of memory"
+    if end.kind == "lost":
+        restarted = bool(run.boot_id and end.boot_id and run.boot_id != end.boot_id)
+        return "was lost with a restart of the machine" if restarted else "was lost (how it ended is not known)"
+    if end.kind != "exited":
+        return ""
+    if end.how == "shutdown":
+        return "was stopped"
+    return f"was ended by {format_signal(end.signal)}" if end.signal else f"ended with exit code {end.exit_code}"

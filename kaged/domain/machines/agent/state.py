@@ -39,6 +39,9 @@ class Run:
     input_closed: bool = False
     turns: int = 0  # begun in this run, as far as its adapter hears of them
     last_turn: str = ""  # outcome of the last turn that its adapter heard of; programs without turns have none
+    failure: str = ""  # why that turn failed, if its adapter could tell
+    failure_detail: str = ""
+    after: str = ""  # what became of the run before, which this one replaces; empty: nothing that it must be told
     end: RunEnded | None = None
     said: int = 0  # number of the last word of its shim about its backlog
     held_by: str = ""  # the limit on waiting output that holds it
@@ -92,6 +95,11 @@ class AgentState:
     def live_run(self) -> Run | None:
         """The run that may have a process."""
         return self.run if self.run is not None and self.run.live else None
+
+    @property
+    def stopped_for_good(self) -> bool:
+        """Whether its process is being stopped, and not only for the next turn to have a process of its own."""
+        return self.stop is not None and self.stop.cause != "turn"
 
     @property
     def word(self) -> str:

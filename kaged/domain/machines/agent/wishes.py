@@ -1,5 +1,9 @@
 """What may be asked of an agent, by a person, its tree or its timer. May refuse."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
 from kaged.domain.errors import Invalid, Precondition
 from kaged.domain.events.facts import (
     AgentEvent,
@@ -67,7 +71,7 @@ def decide_stop(
         return (wanted, ended_as(state, "cancelled", "stopped", note=note))
     if state.stop is not None and not _stronger(state.stop, cause, grace_s):
         return ()
-    if state.stop is not None and state.stop.cause != "restart":
+    if state.stop is not None and state.stop.cause not in _NOT_FOR_GOOD:
         # More haste does not change why: an agent over its limit has failed, whoever is in a hurry to see it gone.
         cause, limit, note = state.stop.cause, state.stop.limit, state.stop.note or note
     order, offset, length = _order(run, StopOrder(signal=signal, grace_s=grace_s))
@@ -81,7 +85,12 @@ def decide_stop(
 
 def _stronger(before: StopWanted, cause: StopCause, grace_s: float) -> bool:
     """A wish replaces an earlier one if it is for good where that was not, or if it is more impatient."""
-    return (before.cause == "restart" and cause != "restart") or grace_s < before.grace_s
+    was, will = _NOT_FOR_GOOD.get(before.cause, 2), _NOT_FOR_GOOD.get(cause, 2)
+    return will > was or (will == was and grace_s < before.grace_s)
+
+
+# Stops that something follows: the larger number is the stronger wish, and all others are stronger still.
+_NOT_FOR_GOOD: Final[Mapping[StopCause, int]] = MappingProxyType({"turn": 0, "restart": 1})
 
 
 def decide_restart(state: AgentState, *, run: str, grace_s: float | None = None) -> tuple[AgentEvent, ...]:
@@ -92,7 +101,7 @@ def decide_restart(state: AgentState, *, run: str, grace_s: float | None = None)
         raise AgentNotRunning(state, "restart it: it was removed")
     if state.live_run is None:
         return (RunWanted(run=run, attempt=next_attempt(state), cause="requested", ordinal=0),)
-    if state.stop is not None and state.stop.cause != "restart":
+    if state.stop is not None and state.stop.cause not in _NOT_FOR_GOOD:
         raise AgentNotRunning(state, "restart it")
     return decide_stop(state, cause="restart", grace_s=grace_s)
 

@@ -18,6 +18,10 @@ _NOTE_CHARS: Final = 48_000
 _OUTPUT_CHARS: Final = 8_000
 
 
+UNCOUNTED: Final[frozenset[Why]] = frozenset({"rate_limit", "auth"})
+"""Turns in which the agent could not work at all: none of its limits pays for them."""
+
+
 @frozen
 class Checked:
     """A check that was made: its result and the last of what it printed."""
@@ -80,6 +84,9 @@ def verdict_of(loop: GoalLoop, state: GoalState, evidence: Evidence) -> Judged:
     """The judgement of the turn that waits for it. The fact says all that the state needs."""
     if evidence.parked_until_us:
         return _judged(state, evidence, "next", "rate_limit", f"The limit of your account is over. {_GO_ON}")
+    failure = state.failure if evidence.failed else ""
+    if failure == "auth":
+        return _judged(state, evidence, "next", "auth", f"You can sign in again. {_GO_ON}")
     why = aborts(loop, state, evidence)
     if why is not None:
         return _judged(state, evidence, "failed", why, _said(loop, evidence))
@@ -89,7 +96,10 @@ def verdict_of(loop: GoalLoop, state: GoalState, evidence: Evidence) -> Judged:
         holds = [each.result.passed for each in evidence.checks]
         if any(holds) if loop.any else len(holds) == len(loop.success) and all(holds):
             return _judged(state, evidence, "succeeded", "criteria", _said(loop, evidence))
-        return _judged(state, evidence, "next", "criteria", feedback(loop, state, evidence))
+        full: Why = "context_exhausted" if failure == "context_exhausted" else "criteria"
+        return _judged(state, evidence, "next", full, feedback(loop, state, evidence))
+    if failure == "context_exhausted":
+        return _judged(state, evidence, "next", "context_exhausted", _GO_ON)
     if evidence.failed:
         return _judged(state, evidence, "next", "agent", f"Your last turn ended with an error. {_GO_ON}")
     return _judged(state, evidence, "succeeded", "agent", "")
@@ -135,7 +145,7 @@ def _said(loop: GoalLoop, evidence: Evidence) -> str:
 
 
 def _judged(state: GoalState, evidence: Evidence, verdict: Verdict, why: Why, note: str) -> Judged:
-    uncounted = why == "rate_limit"
+    uncounted = why in UNCOUNTED
     return Judged(
         iteration=state.iterations if uncounted else state.iterations + 1,
         verdict=verdict,

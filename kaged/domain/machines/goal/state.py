@@ -22,6 +22,9 @@ class GoalState:
     turn_began_us: int = 0  # 0: no turn is under way
     turn_ended_us: int = 0  # 0: no turn waits to be judged
     turn_outcome: str = ""
+    failure: str = ""  # why its last turn failed, if its adapter could tell
+    failure_detail: str = ""  # in its own words
+    anew: bool = False  # what comes next needs another process: this one cannot sign in, or its context is full
     words: str = ""
     pause_wanted: bool = False
     interrupt_wanted: bool = False
@@ -74,10 +77,10 @@ def turn_began(state: GoalState, at_us: int) -> GoalState:
     return replace(state, turn_began_us=state.turn_began_us or at_us, words="")
 
 
-def turn_ended(state: GoalState, outcome: str, at_us: int) -> GoalState:
+def turn_ended(state: GoalState, outcome: str, at_us: int, *, failure: str = "", detail: str = "") -> GoalState:
     """A turn is over and waits to be judged; one that a person began while the loop is held does not."""
     worked = state.worked_us + (max(0, at_us - state.turn_began_us) if state.turn_began_us else 0)
-    state = replace(state, turn_began_us=0, worked_us=worked)
+    state = replace(state, turn_began_us=0, worked_us=worked, failure=failure, failure_detail=detail)
     if state.over or (state.paused and not state.pause_wanted):
         return state
     return replace(state, turn_ended_us=at_us, turn_outcome=outcome, words="")
@@ -144,6 +147,7 @@ def _judged(state: GoalState, event: Judged, at_us: int) -> GoalState:
         over="" if event.verdict == "next" else event.verdict,
         over_us=0 if event.verdict == "next" else at_us,
         why=event.why,
+        anew=event.verdict == "next" and event.why in ("auth", "context_exhausted"),
         worked_us=state.worked_us + max(0, at_us - event.ended_us),
         errors=(state.errors + 1 if event.turn_failed else 0) if counted else state.errors,
         repeats=repeats if counted else state.repeats,
