@@ -268,3 +268,27 @@ def test_an_agent_that_is_held_by_a_guardrail_stays_so_across_a_crash_of_the_dae
         assert until(daemon, agent, pb.AGENT_STATE_PAUSED).progress.paused_for == "guard"
         resume(daemon, agent)
         assert daemon.wait(agent).state == pb.AGENT_STATE_SUCCEEDED
+
+
+def test_the_projects_own_tests_decide_by_their_exit_status_and_not_by_being_there(kaged, tmp_path):
+    folder = tmp_path / "a"
+    folder.mkdir()
+    (folder / "Makefile").write_text("test:\n\t@echo looking for done.txt\n\ttest -f done.txt\n")
+    agent = spawn(kaged, folder, "step", "step", "done", success=[goal_pb2.Criterion(tests=True)])
+    ended = kaged.wait(agent)
+    assert (ended.state, ended.outcome.reason, ended.progress.iterations) == (pb.AGENT_STATE_SUCCEEDED, "goal", 3)
+    assert "looking for done.txt" in heard(folder)[0]
+
+
+def test_a_project_without_tests_has_none_that_pass(kaged, tmp_path):
+    agent = spawn(
+        kaged,
+        tmp_path / "a",
+        "done",
+        success=[goal_pb2.Criterion(tests=True)],
+        limits=goal_pb2.GoalLimits(iterations=1),
+    )
+    paused = until(kaged, agent, pb.AGENT_STATE_PAUSED)
+    assert (paused.progress.paused_for, paused.progress.limit) == ("limit", "iterations")
+    (judged,) = kaged.read(f'agent = "{agent}" AND type = "goal.judged"')
+    assert [check.passed for check in judged.meta.fact.goal_judged.checks] == [False]
