@@ -819,7 +819,9 @@ class Shim:
         poll.register(self.bell, select.POLLIN)
         poll.register(self.wake, select.POLLIN)
         now = time.monotonic()
-        due = [self.kill_at, self.wall_at, self.probe_at, self.backlog.due()]
+        # Once nobody is left to end, the end of a grace wakes nobody: what is waited for then is room on the disk.
+        kill_at = None if self.childless else self.kill_at
+        due = [kill_at, self.wall_at, self.probe_at, self.backlog.due()]
         held = self.backlog.full != ""
         if held or (not self.pumps and (self.backlog.limit or self.backlog.total or self.backlog.keep_free)):
             due.append(now + HELD_LOOK_S)
@@ -1145,7 +1147,10 @@ class Shim:
         self.write_records(time.monotonic())
 
     def write_records(self, now: float) -> None:
-        """Oldest first; a full disk keeps them in memory (and us alive) until there is room."""
+        """Oldest first; a full disk keeps them in memory (and us alive) until there is room.
+
+        Once somebody has deleted the run's folder there is no place for them, and nobody who could ask.
+        """
         while self.records and now >= self.records_retry_at:
             name, value, durable = self.records[0]
             try:
@@ -1153,7 +1158,8 @@ class Shim:
             except OSError as error:
                 self.records_retry_at = now + DISK_RETRY_S
                 log(f"{name}: {error.strerror}")
-                return
+                if not folder_is_gone():
+                    return
             del self.records[0]
             self.records_retry_at = 0.0
 
@@ -1231,6 +1237,17 @@ def write_record(name: str, value: dict[str, object], folder: int = -1) -> None:
     posix.rename(name + ".tmp", name)
     if folder >= 0:
         posix.fsync(folder)
+
+
+def folder_is_gone() -> bool:
+    """Whether the run's folder, in which we stand, was deleted. Then nothing can be written into it ever again."""
+    try:
+        posix.getcwd()
+    except FileNotFoundError:
+        return True
+    except OSError:  # a disk that is ill is not a folder that is gone
+        pass
+    return False
 
 
 def open_spool(name: str) -> int:

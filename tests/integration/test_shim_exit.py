@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -229,3 +230,41 @@ def test_a_stop_that_was_ordered_before_the_start_is_obeyed(runs: Runs) -> None:
     assert isinstance(found, Exited)
     assert (found.signal, found.stopped_by) == (15, "request")
     run.sealed()
+
+
+def switches(pid: int) -> int:
+    """How often a process went to sleep so far."""
+    found = Path(f"/proc/{pid}/status").read_text()
+    return int(found.partition("\nvoluntary_ctxt_switches:")[2].split()[0])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts context switches in /proc")
+def test_a_shim_that_cannot_write_its_end_asks_four_times_a_second_and_sleeps_between(runs: Runs) -> None:
+    run = runs.launch(["sh", "-c", "exit 7"])
+    (run.folder.path / "exit.json.tmp").mkdir()  # in the way, as a full disk is
+    run.open()
+    eventually(lambda: run.words().count("exit.json") >= 2, "a second try")
+    before = switches(run.shim_pid())
+    eventually(lambda: run.words().count("exit.json") >= 6, "four more")
+    assert switches(run.shim_pid()) - before < 60
+    (run.folder.path / "exit.json.tmp").rmdir()
+    found = run.exit()
+    assert isinstance(found, Exited)
+    assert found.code == 7
+    run.sealed()
+
+
+@pytest.mark.parametrize("its_end_waits", [False, True])
+def test_a_shim_whose_folder_was_deleted_ends_with_its_agent(runs: Runs, its_end_waits: bool) -> None:
+    run = runs.start(["sleep", "1000"])
+    agent = run.agent_pid()
+    if its_end_waits:
+        (run.folder.path / "exit.json.tmp").mkdir()
+        os.kill(agent, signal.SIGKILL)
+        eventually(lambda: "exit.json" in run.words(), "an end that cannot be written")
+        assert run.launched.reap() is None
+    shutil.rmtree(run.folder.path)
+    if not its_end_waits:
+        assert alive(agent)
+        os.kill(agent, signal.SIGKILL)
+    eventually(lambda: run.launched.reap() is not None, "the shim to end")
