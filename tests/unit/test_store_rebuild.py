@@ -157,6 +157,33 @@ def test_a_rebuild_that_was_cut_off_is_noticed_and_continues(steps: int) -> None
     assert len(seen) == 4 - max(0, steps - 1)
 
 
+class OnePass:
+    """A rebuilder that is good for a whole rebuild only."""
+
+    def __init__(self) -> None:
+        self._whole = LastOfStream()
+
+    def rows(self, entry: Entry, event: event_pb2.Event) -> Iterable[Row]:
+        return self._whole.rows(entry, event)
+
+
+def test_a_rebuild_that_was_cut_off_begins_again_when_a_rebuilder_cannot_go_on() -> None:
+    store = _Mortal()
+    opened = OpenJournal(store)
+    append(opened, 1, 3 * SEGMENT + 10, 5)
+    opened.close()
+    live = rows_of(store)
+    store.lives = 3
+    with pytest.raises(_Dies):
+        reindex(store, [OnePass()])
+    store.lives = 1 << 30
+    seen: list[int] = []
+    reindex(store, [OnePass()], progress=lambda seq, head: seen.append(seq))
+    assert rows_of(store) == live
+    assert seen[0] <= SEGMENT, "from the first event"
+    assert len(seen) == 4
+
+
 def test_rows_that_nothing_justifies_are_gone_after_a_rebuild_and_truth_is_untouched() -> None:
     opened = OpenJournal(MemoryStore())
     append(opened, 1, SEGMENT + 5, 1)

@@ -9,7 +9,7 @@ must not run meanwhile. Truth (`events`, `audit`, `secrets`, the other rows of `
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 from google.protobuf.message import DecodeError
 
@@ -26,6 +26,7 @@ from kaged.store.rows.keys import (
     unpack_seq,
 )
 from kaged.store.rows.keyvalue import KeyValue, StoreCorrupt
+from kaged.store.rows.remembered import Remembered
 from kaged.store.wire.door import reread
 from kaged.store.wire.entry import Entry
 from kaged.store.wire.record import payload
@@ -36,41 +37,29 @@ Row = tuple[Family, bytes, bytes | None]
 
 
 class Rebuilder(Protocol):
-    """The engine's half. Begun anew for each rebuild; `resume` makes it good for a rebuild that was cut off."""
+    """The engine's half. Made anew for each rebuild."""
 
     def rows(self, entry: Entry, event: event_pb2.Event) -> Iterable[Row]:
         """Rows of derived families that belong to this event's batch. Called once for each event, in order."""
+
+
+@runtime_checkable
+class Resumable(Rebuilder, Protocol):
+    """One that is also good for the rest of a rebuild that was cut off."""
 
     def resume(self, store: KeyValue, seq: int) -> None:
         """Everything before `seq` was given and its rows are in the store: be as after it. Not called for the first."""
 
 
-class _Rows:
-    """A batch that only remembers."""
-
-    def __init__(self) -> None:
-        self.rows: list[Row] = []
-
-    def put(self, family: Family, key: bytes, value: bytes) -> None:
-        self.rows.append((family, key, value))
-
-    def put_all(self, family: Family, rows: Iterable[tuple[bytes, bytes]]) -> None:
-        self.rows += [(family, key, value) for key, value in rows]
-
-    def delete(self, family: Family, key: bytes) -> None:
-        raise NotImplementedError("sealing a segment deletes nothing")
-
-    def delete_range(self, family: Family, start: bytes, end: bytes) -> None:
-        raise NotImplementedError("sealing a segment deletes nothing")
-
-
 def segment_rows(segment: int, entries: Sequence[Entry]) -> Iterator[Row]:
     """All rows (index, ids, audit) of one full segment; the entries need their leaf only for those of `audit`."""
     assert len(entries) == SEGMENT
-    builder, batch = SegmentBuilder(segment), _Rows()
+    builder, batch = SegmentBuilder(segment), Remembered()
     builder.extend(entries)
     builder.seal(batch)
-    yield from batch.rows
+    for kind, family, key, value in batch.steps:
+        assert kind == "put", "sealing a segment takes nothing out"
+        yield family, key, value
 
 
 def reindex(
@@ -82,18 +71,19 @@ def reindex(
 ) -> int:
     """Rebuild all derived families; returns how many events were read. `progress` hears (seq, head).
 
-    Continues a rebuild that was cut off unless `restart`. Raises StoreCorrupt when an event is missing or damaged:
-    run `verify` then.
+    Continues a rebuild that was cut off if all of them are `Resumable`, unless `restart`. Raises StoreCorrupt when an
+    event is missing or damaged: run `kaged fsck` then.
     """
     last = store.scan("events", b"\xff" * 8, limit=1, reverse=True)
     head = unpack_seq(last[0][0]) if last else 0
     first_seq = int(store.get("meta", b"first_seq") or b"1")
     cursor = store.get("meta", REBUILD_CURSOR)
     seq = first_seq
-    if cursor is not None and not restart:
+    resumable = [each for each in rebuilders if isinstance(each, Resumable)]
+    if cursor is not None and not restart and len(resumable) == len(rebuilders):
         seq = unpack_seq(cursor)
         if seq > first_seq:
-            for rebuilder in rebuilders:
+            for rebuilder in resumable:
                 rebuilder.resume(store, seq)
     else:
         batch = store.batch()

@@ -24,7 +24,7 @@ _RECENT: Final = 2 * SEGMENT  # ended agents whose rows may not be in the store 
 
 
 class StateRebuilder:
-    """See `rebuild.Rebuilder`. Made anew for each rebuild; a rebuild that was cut off begins again."""
+    """See `rebuild.Rebuilder`. Not `Resumable`, because a world is not a row: what was cut off begins again."""
 
     def __init__(self, store: KeyValue) -> None:
         self._store = store
@@ -42,10 +42,6 @@ class StateRebuilder:
             self._let_go(agent, fact)
         if event.meta.HasField("request"):
             yield operation_row(event.meta.request, entry.seq, entry.recorded_us)
-
-    def resume(self, store: KeyValue, seq: int) -> None:
-        """Never called: `reindex` is begun again instead, because a world is not a row."""
-        raise NotImplementedError("begin again")
 
     def _bring_back(self, agent: str, fact: object, seq: int) -> None:
         if not agent or isinstance(fact, facts.Spawned) or self._world.agent(agent) is not None:

@@ -1,30 +1,11 @@
 """The in-memory twin of `rocks.RocksStore`: same contract, for tests and for models. Not for production."""
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 from kaged.store.rows.keys import FAMILIES, Family
 from kaged.store.rows.keyvalue import NO_LIMIT, Batch
-
-
-class _Operations:
-    """A batch as a list of functions over the families."""
-
-    def __init__(self) -> None:
-        self.steps: list[tuple[str, Family, bytes, bytes]] = []
-
-    def put(self, family: Family, key: bytes, value: bytes) -> None:
-        self.steps.append(("put", family, key, value))
-
-    def put_all(self, family: Family, rows: Iterable[tuple[bytes, bytes]]) -> None:
-        self.steps += [("put", family, key, value) for key, value in rows]
-
-    def delete(self, family: Family, key: bytes) -> None:
-        self.steps.append(("delete", family, key, b""))
-
-    def delete_range(self, family: Family, start: bytes, end: bytes) -> None:
-        self.steps.append(("range", family, start, end))
+from kaged.store.rows.remembered import Remembered
 
 
 class _Table:
@@ -50,10 +31,10 @@ class MemoryStore:
         self.syncs = 0
 
     def batch(self) -> Batch:
-        return _Operations()
+        return Remembered()
 
     def write(self, batch: Batch) -> None:
-        assert isinstance(batch, _Operations)
+        assert isinstance(batch, Remembered)
         for step, family, key, value in batch.steps:
             table = self._tables[family]
             if step == "put":
@@ -116,9 +97,6 @@ class MemoryStore:
 
     def compact(self, family: Family, start: bytes, end: bytes) -> None:
         pass
-
-    def checkpoint(self, target: Path) -> None:
-        raise NotImplementedError("a store in memory has no files to copy")
 
     def property(self, family: Family, name: str) -> str:
         return ""

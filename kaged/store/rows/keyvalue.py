@@ -7,7 +7,6 @@ was written, synced or not: it is the journal that clips to what is durable.
 
 import sys
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import ClassVar, Final, Protocol
 
 from kaged.domain.errors import Broken, Refusal
@@ -110,9 +109,6 @@ class KeyValue(Protocol):
 
     def compact(self, family: Family, start: bytes, end: bytes) -> None:
         """Rewrite the files of a range, so that what was deleted or replaced is really gone."""
-
-    def checkpoint(self, target: Path) -> None:
-        """A consistent copy of the store in a folder that must not exist."""
 
     def property(self, family: Family, name: str) -> str:
         """A figure of the engine, or an empty text."""
