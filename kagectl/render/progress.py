@@ -10,6 +10,7 @@ _PAUSES = {
     "rate_limit": "waits for the limit of its account",
     "guard": "held by a guardrail",
 }
+_FAILURES = {"auth": "may not use its account; sign in, or mend its key"}
 _MICRO = 1_000_000
 
 
@@ -43,6 +44,9 @@ def why_paused(agent: pb.Agent, now_s: float) -> str:
         return "pauses at the end of its turn" if progress.pause_wanted else ""
     if progress.paused_for == "limit":
         return f"the limit of {progress.limit} is used up"
+    if progress.paused_for == "failure":
+        said = _FAILURES.get(progress.failure, f"failed: {safe(progress.failure)}")
+        return f"{said} ({safe(progress.failure_detail)})" if progress.failure_detail else said
     said = _PAUSES.get(progress.paused_for, progress.paused_for)
     if progress.paused_for == "guard":
         return f"{said}: {safe(progress.rule)}; see it: kagectl event list --type guardrail.judged"

@@ -200,6 +200,8 @@ def progress(loop: GoalLoop, goal: GoalState) -> agents_pb.Progress:
         pause_wanted=goal.pause_wanted,
         last_action=goal.last_action,
         rule=goal.rule,
+        failure=goal.failure,
+        failure_detail=goal.failure_detail,
     )
     if goal.until_us:
         message.resume_time.CopyFrom(timestamp(goal.until_us))

@@ -245,6 +245,52 @@ def test_a_person_may_pause_one_that_waits_for_its_account(kaged, tmp_path):
     assert kaged.wait(agent).state == pb.AGENT_STATE_SUCCEEDED
 
 
+def test_a_limit_that_is_told_before_the_turn_that_it_ends_counts_as_well(kaged, tmp_path):
+    agent = spawn(kaged, tmp_path / "a", "step", "early", "done", success=[DONE])
+    waiting = until(kaged, agent, pb.AGENT_STATE_WAITING)
+    assert (waiting.waiting_for, waiting.progress.iterations) == ("rate_limit", 1)
+    ended = kaged.wait(agent)
+    assert (ended.state, ended.progress.iterations) == (pb.AGENT_STATE_SUCCEEDED, 2)
+
+
+def test_one_that_may_not_sign_in_is_held_at_once_and_a_new_process_goes_on_with_its_session(kaged, tmp_path):
+    agent = spawn(kaged, tmp_path / "a", "barred", "barred", "done", success=[DONE])
+    held = until(kaged, agent, pb.AGENT_STATE_PAUSED)
+    progress = held.progress
+    assert (progress.paused_for, progress.failure, progress.failure_detail) == ("failure", "auth", "it did not work")
+    assert (progress.iterations, held.restarts) == (0, 0), "a turn that could not be tried is not counted"
+    (paused,) = kaged.read(f'agent = "{agent}" AND type = "goal.paused"')
+    assert paused.meta.fact.goal_paused.failure == "auth"
+    resume(kaged, agent)
+    again = eventually(
+        lambda: (found := kaged.agent(agent)).progress.paused_for and found.run.attempt == 2 and found,
+        "the second hold",
+    )
+    assert again.progress.paused_for == "failure"
+    resume(kaged, agent, guidance="the key is in place now")
+    ended = kaged.wait(agent)
+    assert (ended.state, ended.progress.iterations, ended.restarts) == (pb.AGENT_STATE_SUCCEEDED, 1, 0)
+    assert (ended.run.attempt, ended.usage.native_session) == (3, held.usage.native_session)
+
+
+def test_a_session_with_no_room_left_is_followed_by_a_new_one_and_its_turn_is_counted(kaged, tmp_path):
+    agent = spawn(kaged, tmp_path / "a", "step", "full", "done", success=[DONE])
+    ended = kaged.wait(agent)
+    assert (ended.state, ended.progress.iterations, ended.restarts) == (pb.AGENT_STATE_SUCCEEDED, 3, 0)
+    begun = [event.meta.fact.signal for event in kaged.read(f'agent = "{agent}" AND type = "signal.session.started"')]
+    assert len({fact.native_session for fact in begun}) == len(begun) == 2
+    judged = [event.meta.fact.goal_judged.why for event in kaged.read(f'agent = "{agent}" AND type = "goal.judged"')]
+    assert judged == ["criteria", "context_exhausted", "criteria"]
+
+
+def test_sessions_that_are_full_at_once_are_given_up_like_other_failed_turns(kaged, tmp_path):
+    agent = spawn(kaged, tmp_path / "a", "full", success=[DONE])
+    ended = kaged.wait(agent)
+    assert (ended.state, ended.outcome.reason, ended.progress.last_verdict) == (
+        pb.AGENT_STATE_FAILED, "aborted", "errors",
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize("word", ["forbid", "break"])
 def test_an_agent_that_did_what_is_forbidden_is_held_with_the_rule_until_a_person_lets_it_go_on(kaged, tmp_path, word):
     agent = spawn(kaged, tmp_path / "a", word, "done", success=[DONE], guard=spec_pb2.Guard(approve="none"))

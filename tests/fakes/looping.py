@@ -13,6 +13,9 @@
     die      end with SIGKILL in the middle of the turn
     leave    end the turn, and then the program
     limited  end the turn refused by the account's limit, which is over in two seconds
+    early    the same, but tell of the limit before the turn begins
+    barred   end the turn because the program may not sign in
+    full     end the turn because the session has no room left
 
 Which turn it is at is kept in turns.txt, so that a new process goes on where the last one was.
 """
@@ -23,6 +26,8 @@ import signal
 import sys
 import time
 from pathlib import Path
+
+FAILURES = {"barred": "auth", "full": "context_exhausted"}
 
 
 def say(**message: object) -> None:
@@ -40,6 +45,8 @@ def hear() -> dict[str, object]:
 
 
 def turn(word: str, number: int) -> None:
+    if word == "early":
+        say(type="rate_limit", outcome="rejected", resets_at=time.time() + 2)
     say(type="turn.started")
     match word:
         case "step":
@@ -76,14 +83,16 @@ def turn(word: str, number: int) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         case _:
             pass
-    say(type="turn.ended", outcome="error" if word in ("fail", "limited") else "ok", error="it did not work")
+    failed = word in ("fail", "limited", "early", *FAILURES)
+    said = {"outcome": "error", "error": "it did not work"} if failed else {"outcome": "ok"}
+    say(type="turn.ended", **said, **({"failure": FAILURES[word]} if word in FAILURES else {}))
 
 
 def main() -> None:
     words = sys.argv[1:]
     place = Path("turns.txt")
     number = int(place.read_text("utf-8")) if place.exists() else 0
-    say(type="session", version=1, id="looping")
+    say(type="session", version=1, id=os.environ.get("KAGE_SESSION") or f"looping-{os.getpid()}")
     while True:
         word = words[min(number, len(words) - 1)]
         number += 1
