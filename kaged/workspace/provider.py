@@ -10,10 +10,6 @@ repeated after a crash. Nothing outside of the workspaces folder is ever deleted
 worktrees, and branches that Kage made and that hold nothing of their own.
 """
 
-import contextlib
-import logging
-import os
-import shutil
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,8 +18,6 @@ from typing import Final
 from kaged.domain.place_spec import Workspace
 from kaged.domain.workspace import (
     Difference,
-    GitFailed,
-    HookFailed,
     Made,
     Merged,
     MergeMode,
@@ -34,26 +28,18 @@ from kaged.domain.workspace import (
     WorkspaceRefused,
 )
 from kaged.workspace import commits
-from kaged.workspace.changes import MAX_PATCH_BYTES, changes_between, content_of, difference, touched
+from kaged.workspace.changes import MAX_PATCH_BYTES, changes_between, difference, touched
 from kaged.workspace.copying import copy_ignored, make_copy, refuse_copy
 from kaged.workspace.git import Git
-from kaged.workspace.hook import CLEANUP_S, SETUP_S, run_hook
+from kaged.workspace.hook import SETUP_S, run_hook
 from kaged.workspace.merging import merge
 from kaged.workspace.process import Wish, never
-from kaged.workspace.repository import branch_commit, find, ref_commit, refs_with, worktrees
-from kaged.workspace.snapshot import Source, ref_of, take_snapshot
-from kaged.workspace.worktree import (
-    admin_dirs,
-    discard_worktree,
-    make_worktree,
-    note_path,
-    plan_worktree,
-    read_note,
-    remove_tree,
-)
+from kaged.workspace.removal import keep, take_away
+from kaged.workspace.repository import branch_commit, find, ref_commit
+from kaged.workspace.snapshot import ref_of, source_of, take_snapshot
+from kaged.workspace.worktree import is_whole, make_worktree, plan_worktree, read_note
 
 _RUN_MARK: Final = "KAGE_RUN_ID"
-log = logging.getLogger("kaged.workspace")
 
 
 class LocalWorkspaces:
@@ -150,12 +136,7 @@ class LocalWorkspaces:
         if not Path(plan.git_dir, "HEAD").exists():
             git.run(self._dir, "init", "--quiet", "--bare", plan.git_dir)
         if not ref_commit(git, plan.git_dir, ref_of(agent, 1)):
-            take_snapshot(git, self._source(plan), agent, "What the copy began with")
-
-    def _source(self, plan: Plan) -> Source:
-        root = Path(plan.path)
-        ours = plan.kind == "worktree" and _whole(plan)  # else what is there now is just a folder, perhaps with a .git
-        return Source(root=root, git_dir=Path(plan.git_dir), is_worktree=ours, rules=(root / ".git").exists())
+            take_snapshot(git, source_of(plan), agent, "What the copy began with")
 
     # --- commits that a person approves ----------------------------------------------------------------------------
 
@@ -184,7 +165,7 @@ class LocalWorkspaces:
     def snapshot(self, agent: str, plan: Plan, why: str) -> Snapshot:
         """Keep all files as they are now. Raises WorkspaceRefused, GitFailed."""
         self._present(plan, whole=False)
-        return take_snapshot(self._git(), self._source(plan), agent, why)
+        return take_snapshot(self._git(), source_of(plan), agent, why)
 
     def difference(self, agent: str, plan: Plan, *, patch: bool) -> Difference:
         """What the place has that its base has not. Raises WorkspaceRefused, GitFailed."""
@@ -193,7 +174,7 @@ class LocalWorkspaces:
         if plan.kind == "worktree":
             return difference(git, plan, agent, patch=patch)
         first = ref_commit(git, plan.git_dir, ref_of(agent, 1))
-        now = take_snapshot(git, self._source(plan), agent, "To compare")
+        now = take_snapshot(git, source_of(plan), agent, "To compare")
         changes = tuple(changes_between(git, Path(plan.git_dir), first, now.commit))
         text = b""
         if patch and changes:
@@ -210,7 +191,7 @@ class LocalWorkspaces:
 
     def touched(self, agent: str, plan: Plan) -> frozenset[str]:
         """Paths that differ from the base; nothing for a place that has none."""
-        if plan.kind != "worktree" or not _whole(plan):
+        if plan.kind != "worktree" or not is_whole(plan):
             return frozenset()
         return touched(self._git(), plan, agent)
 
@@ -241,7 +222,7 @@ class LocalWorkspaces:
                 f"the workspace {plan.path} is gone", hint="its snapshots: git for-each-ref refs/kage"
             )
 
-        if whole and plan.kind == "worktree" and not _whole(plan):
+        if whole and plan.kind == "worktree" and not is_whole(plan):
             raise WorkspaceRefused(
                 f"the .git of {plan.path} is not what git wrote there, so git would speak of another repository",
                 hint="kagectl agent snapshot keeps its files all the same",
@@ -251,93 +232,14 @@ class LocalWorkspaces:
 
     def keep(self, agent: str, plan: Plan) -> Snapshot | None:
         """A snapshot of what would be lost with the place; None: all of it is somewhere else. Raises as `snapshot`."""
-        path = Path(plan.path)
-        if plan.kind == "here" or not path.exists() or not read_note(path).get("made"):
-            return None  # nobody has worked in a half-made one
-        git = self._git()
-        if plan.kind == "copy":
-            first = ref_commit(git, plan.git_dir, ref_of(agent, 1))
-            kept = take_snapshot(git, self._source(plan), agent, "Before the workspace was removed")
-            return None if kept.commit == first else kept
-        if _whole(plan):
-            with contextlib.suppress(GitFailed):  # git cannot read all of it: so much more reason to keep it
-                with content_of(git, path) as now:
-                    dirty, head = now.dirty, now.head
-                if not dirty and _merged_elsewhere(git, plan, head):
-                    return None
-        return take_snapshot(git, self._source(plan), agent, "Before the workspace was removed")
+        return keep(self._git(), plan, agent)
 
     def remove(self, agent: str, plan: Plan, wish: Workspace, environment: Mapping[str, str]) -> Removal:
         """Take the place away, after its cleanup line; what would be lost is in a snapshot first. Safe to repeat.
 
         Raises WorkspaceRefused (not ours), GitFailed, OSError: then the place is still there, whole or in part.
         """
-        path = Path(plan.path)
-        if plan.kind == "here":
-            return Removal(note=self._clean_up(path, wish, environment))
-        if not read_note(path):
-            if os.path.lexists(path):
-                raise WorkspaceRefused(f"{path} is not Kage's; it was left alone", hint="move it away")
-            return Removal()
-        kept = self.keep(agent, plan)
-        note = self._clean_up(path, wish, environment)
-        if wish.cleanup:
-            kept = self.keep(agent, plan) or kept  # the cleanup may have written something
-        if kept is not None:
-            os.sync()  # git does not sync loose objects, and what they are of is about to go
-        gone = path.with_name(f"{path.name}.gone")
-        if os.path.lexists(path):
-            path.rename(gone)  # from here on a repeat does not take a half for a whole
-        branch = ""
-        if plan.kind == "worktree":
-            note = "\n".join(part for part in (note, self._keep_modules(plan)) if part)
-            with self._turn(plan.git_dir):
-                discard_worktree(plan)
-                branch = self._drop_branch(self._git(), plan)
-        elif kept is None:
-            remove_tree(Path(plan.git_dir))
-        remove_tree(gone)
-        remove_tree(path.with_name(f"{path.name}.part"))
-        commits.forget(path)
-        note_path(path).unlink(missing_ok=True)
-        return Removal(snapshot=kept, kept_branch=branch, note=note)
-
-    def _keep_modules(self, plan: Plan) -> str:
-        """Submodules of a worktree have their commits in its folder of the git directory, which is about to go."""
-        kept = Path(plan.path).with_name(f"{Path(plan.path).name}.modules")
-        for admin in admin_dirs(Path(plan.git_dir), Path(plan.path)):
-            if (admin / "modules").is_dir() and not kept.exists():
-                shutil.move(admin / "modules", kept)
-        for head in kept.rglob("HEAD"):
-            if (head.parent / "config").is_file():  # else git would look for the work tree that is about to go
-                words = ("config", "--file", str(head.parent / "config"), "--unset", "core.worktree")
-                self._git().run(kept, *words, ok=(0, 5))
-        return f"the git directories of its submodules were kept in {kept}" if kept.exists() else ""
-
-    def _clean_up(self, path: Path, wish: Workspace, environment: Mapping[str, str]) -> str:
-        if not wish.cleanup or not path.is_dir():
-            return ""
-        try:
-            variables = {**environment, "KAGE_WORKSPACE": str(path)}
-            return run_hook("cleanup", wish.cleanup, path, variables, timeout_s=CLEANUP_S, umask=self._umask)
-        except HookFailed as error:
-            log.warning("cleanup_failed path=%s error=%s", path, error.message)
-            return error.message
-
-    def _drop_branch(self, git: Git, plan: Plan) -> str:
-        """Delete the branch if Kage made it and it holds nothing of its own; else its name."""
-        tip, ref = branch_commit(git, plan.git_dir, plan.branch), f"refs/heads/{plan.branch}"
-        if not tip:
-            return ""
-        in_use = any(tree.branch == ref for tree in worktrees(git, plan.git_dir))
-        if not plan.fresh or in_use or not _merged_elsewhere(git, plan, tip):
-            return plan.branch
-        try:
-            git.run(plan.git_dir, "update-ref", "-d", ref, tip, git_dir=plan.git_dir)
-        except GitFailed as error:
-            log.warning("branch_not_deleted branch=%s error=%s", plan.branch, error)
-            return plan.branch
-        return ""
+        return take_away(self._git(), plan, agent, wish, environment, self._turn(plan.git_dir), umask=self._umask)
 
     def strays(self) -> list[str]:
         """Agents that have a note here: places that are, or were being, made or taken away."""
@@ -353,19 +255,3 @@ def _inside(root: Path, directory: str) -> str:
     except ValueError:
         return ""
     return "" if found == "." else found
-
-
-def _whole(plan: Plan) -> bool:
-    """Whether `.git` is still what git wrote: else git would speak of another repository than ours."""
-    path, git_dir = Path(plan.path), Path(plan.git_dir)
-    try:
-        text = (path / ".git").read_bytes()
-    except OSError:
-        return False
-    admin = Path(os.fsdecode(text.removeprefix(b"gitdir: ").rstrip(b"\n")))
-    return text.startswith(b"gitdir: ") and admin in admin_dirs(git_dir, path)
-
-
-def _merged_elsewhere(git: Git, plan: Plan, commit: str) -> bool:
-    """Whether some other branch, tag or remote branch has it, or nothing was ever added."""
-    return commit == plan.start_commit or bool(refs_with(git, plan.git_dir, commit, but=f"refs/heads/{plan.branch}"))

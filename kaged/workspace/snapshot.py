@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Final
 
 from kaged.domain.frozen import frozen
-from kaged.domain.workspace import GitFailed, Snapshot
+from kaged.domain.workspace import GitFailed, Plan, Snapshot
 from kaged.workspace.git import KAGE_IDENTITY, LONG_S, Git, quoted
 from kaged.workspace.inventory import Inventory, take_inventory
 from kaged.workspace.manifest import Manifest, stored
 from kaged.workspace.repository import ref_commit
+from kaged.workspace.worktree import is_whole
 
 _TRIES: Final = 5
 _ANY_NAME: Final = ("-c", "core.protectNTFS=false", "-c", "core.protectHFS=false")  # names of files are the agent's
@@ -36,6 +37,13 @@ class Source:
     git_dir: Path
     is_worktree: bool
     rules: bool
+
+
+def source_of(plan: Plan) -> Source:
+    """The files of an agent's place."""
+    root = Path(plan.path)
+    ours = plan.kind == "worktree" and is_whole(plan)  # else what is there now is just a folder, perhaps with a .git
+    return Source(root=root, git_dir=Path(plan.git_dir), is_worktree=ours, rules=(root / ".git").exists())
 
 
 def ref_of(agent: str, number: int) -> str:

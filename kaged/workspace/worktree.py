@@ -175,6 +175,17 @@ def admin_dirs(git_dir: Path, path: Path) -> list[Path]:
     return found
 
 
+def is_whole(plan: Plan) -> bool:
+    """Whether `.git` is still what git wrote: else git would speak of another repository than ours."""
+    path, git_dir = Path(plan.path), Path(plan.git_dir)
+    try:
+        text = (path / ".git").read_bytes()
+    except OSError:
+        return False
+    admin = Path(os.fsdecode(text.removeprefix(b"gitdir: ").rstrip(b"\n")))
+    return text.startswith(b"gitdir: ") and admin in admin_dirs(git_dir, path)
+
+
 def not_ours(path: Path) -> WorkspaceRefused:
     """Something is where the place should be, and nothing says that we put it there."""
     return WorkspaceRefused(
