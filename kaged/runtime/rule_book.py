@@ -6,11 +6,11 @@ Folded from the journal when it is first asked for, and from each fact that beco
 level of approval only: what another rule holds back is asked about all the same, so remembering it is refused.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from kaged.api.v1 import event_pb2
 from kaged.domain.errors import Invalid, NotFound, Precondition
-from kaged.domain.events.rule import RuleAdded, RuleRemoved
+from kaged.domain.events.rule import RuleAdded, RuleEvent, RuleRemoved
 from kaged.domain.frozen import frozen
 from kaged.domain.machines.agent import AgentState
 from kaged.guardrails.context import PeopleRule
@@ -27,9 +27,10 @@ _PAGE = 256
 
 @frozen
 class Remembered:
-    """A rule, and when it was added."""
+    """A rule, and when it was added: its event's position and time in microseconds since 1970 UTC."""
 
     fact: RuleAdded
+    seq: int
     added_us: int
 
 
@@ -65,7 +66,8 @@ class RuleBook:
     def happened(self, draft: Draft, seq: int) -> None:
         """A fact became durable."""
         if self._rules is not None and isinstance(draft.event, RuleAdded | RuleRemoved):
-            self._apply(self._rules, draft.event, self._engine.journal.now_us())
+            for message, event in self._facts(seq - 1, seq):
+                _apply(self._rules, message, event)
 
     def rules(self, now_us: int) -> list[Remembered]:
         """Those that hold, oldest first."""
@@ -117,37 +119,35 @@ class RuleBook:
         """What an earlier request with the same id took back."""
         known: dict[str, Remembered] = {}
         last = ""
-        for event, at_us in self._facts(receipt.last_seq):
+        for message, event in self._facts(0, receipt.last_seq):
             last = event.rule
             if isinstance(event, RuleAdded):
-                known[event.rule] = Remembered(fact=event, added_us=at_us)
+                _apply(known, message, event)
         if last not in known:
             raise RuleNotFound(last)
         return known[last]
 
     def _folded(self) -> dict[str, Remembered]:
         rules: dict[str, Remembered] = {}
-        for event, at_us in self._facts(self._reader.head):
-            self._apply(rules, event, at_us)
+        for message, event in self._facts(0, self._reader.head):
+            _apply(rules, message, event)
         return rules
 
-    def _facts(self, up_to: int) -> list[tuple[RuleAdded | RuleRemoved, int]]:
+    def _facts(self, after: int, up_to: int) -> Iterator[tuple[event_pb2.Event, RuleEvent]]:
         selection = select(f'stream = "{STREAM}"', now_us=0)
-        found: list[tuple[RuleAdded | RuleRemoved, int]] = []
-        after, done = 0, False
+        done = False
         while not done:
             page = self._reader.page(selection, after, up_to, _PAGE)
             for framed in page.frames:
                 message = event_pb2.Event.FromString(payload(framed))
                 event = decode(message)
                 if isinstance(event, RuleAdded | RuleRemoved):
-                    found.append((event, message.recorded_us))
+                    yield message, event
             after, done = page.reached, page.done
-        return found
 
-    @staticmethod
-    def _apply(rules: dict[str, Remembered], event: RuleAdded | RuleRemoved, at_us: int) -> None:
-        if isinstance(event, RuleAdded):
-            rules.setdefault(event.rule, Remembered(fact=event, added_us=at_us))
-        else:
-            rules.pop(event.rule, None)
+
+def _apply(rules: dict[str, Remembered], message: event_pb2.Event, event: RuleEvent) -> None:
+    if isinstance(event, RuleAdded):
+        rules.setdefault(event.rule, Remembered(fact=event, seq=message.seq, added_us=message.recorded_us))
+    else:
+        rules.pop(event.rule, None)

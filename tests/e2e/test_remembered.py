@@ -89,7 +89,7 @@ def test_a_rule_that_is_over_lets_nothing_through(kaged, tmp_path):
     first = spawn(kaged, tmp_path / "a", shell("make test"), guard=ALWAYS)
     (rule,) = remember(kaged, open_question(kaged, first), for_s=1, scope="RULE_SCOPE_NAMESPACE")
     assert rule.expire_time.ToMicroseconds() - rule.create_time.ToMicroseconds() <= 1_000_000
-    eventually(lambda: not rules(kaged), "the rule's end")
+    eventually(lambda: rule.id not in [each.id for each in rules(kaged)], "the rule's end")
     second = spawn(kaged, tmp_path / "b", shell("make test"), guard=ALWAYS)
     deny(kaged, open_question(kaged, second))
     kaged.wait(second)
@@ -156,3 +156,14 @@ def test_an_agent_can_neither_answer_nor_add_a_rule_nor_see_any(kaged, tmp_path)
         f"{name}:PERMISSION_DENIED" for name in ("ListApprovalRules", "RemoveApprovalRule", "AnswerApproval")
     ]
     assert rules(kaged) == [each for each in rules(kaged) if each.owner != agent]
+
+
+def test_rules_are_listed_by_pages(kaged, tmp_path):
+    agent = spawn(kaged, tmp_path / "w", shell("make a && make b && make c"), guard=ALWAYS)
+    added = [rule.id for rule in remember(kaged, open_question(kaged, agent))]
+    kaged.wait(agent)
+    request = pb.ListApprovalRulesRequest(agent=agent, page_size=2)
+    first = kaged.approvals.ListApprovalRules(request, timeout=DEADLINE_S)
+    request.page_token = first.next_page_token
+    second = kaged.approvals.ListApprovalRules(request, timeout=DEADLINE_S)
+    assert ([rule.id for rule in (*first.rules, *second.rules)], second.next_page_token) == (added, "")

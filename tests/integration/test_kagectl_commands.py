@@ -336,7 +336,7 @@ def test_approvals_are_listed_shown_and_answered_once(fake, kagectl):
     agent = kagectl("run", "-d", "--name", "fix", "--", "sleep")[1].strip()
     fake.world.approvals["q"] = ask("0198c5d0-5c1e-7a77", agent)
     assert "fix" in kagectl("approval", "list")[1]
-    assert '"command": "rm -rf build"' in kagectl("approval", "show", "0198")[1]
+    assert "$ rm -rf build" in kagectl("approval", "show", "0198")[1]
     assert kagectl("approval", "deny", "0198", "--note", "no")[1] == "0198c5d0 denied\n"
     code, _, err = kagectl("approval", "approve", "0198")
     assert code == 5

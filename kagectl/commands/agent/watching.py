@@ -32,6 +32,7 @@ from kaged.api.v1 import agent_service_pb2 as pb
 from kaged.api.v1 import event_pb2, event_service_pb2, fact_pb2
 
 _REDRAW_S: Final = 0.25
+_MOST_ASKED: Final = 20  # calls for the last words of runs that failed before we came
 _STEP_S: Final = 0.2
 _PATIENCE_S: Final = 60.0
 _WAITING: Final = 1000  # the reader waits when the screen is so many behind; the daemon joins changes meanwhile
@@ -60,14 +61,15 @@ def tell_story(
     request = event_service_pb2.SubscribeEventsRequest(after_seq=0, filter=f'agent = "{agent.id}"{less}')
     story = Story(agent, paint=session.paint, width=show.width() or 100, thinking=thinking)
     before: deque[str] | None = None if tail is None or session.machine else deque(maxlen=tail)
-    caught_up, over = False, agent.state in AT_REST  # its end may have been trimmed away
+    asked, caught_up, over = 0, False, agent.state in AT_REST  # its end may have been trimmed away
     for message in follow_journal(client, request):
         events = message.batch.events
         if session.machine:
             show.some_of_stream(session, events)
         for event in events:
             lines = story.tell(event)
-            if not plain and caught_up and _ended_badly(event):
+            if not plain and _ended_badly(event) and (caught_up or asked < _MOST_ASKED):
+                asked += 1
                 lines += _last_words(client, agent, event.meta.fact.run_ended.run)
             if session.machine:
                 continue

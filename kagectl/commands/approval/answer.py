@@ -1,4 +1,6 @@
-"""`approval list|show|approve|deny`."""
+"""`approval approve|deny|answer`: one, several or all of an agent; yes for good; words for a question."""
+
+from collections.abc import Callable, Sequence
 
 import click
 
@@ -6,93 +8,182 @@ from kagectl import show
 from kagectl.client.failures import ClientError
 from kagectl.client.line import Line
 from kagectl.client.methods import approvals as methods
-from kagectl.client.methods.agents import GET_AGENT
+from kagectl.commands.approval.asking import every
 from kagectl.connect import dial
-from kagectl.errors import Ended, exit_code_of, told
-from kagectl.render.approvals import approval_page, approval_table, state_cell
+from kagectl.errors import Complaint, Ended, exit_code_of, told
+from kagectl.quantities import duration_s
+from kagectl.render.approvals import choices_of, ended_line, rule_words, state_cell
+from kagectl.render.paint import safe
 from kagectl.session import Session
 from kagectl.verb import Verb, names_of
-from kaged.api.v1 import agent_service_pb2
 from kaged.api.v1 import approval_service_pb2 as pb
 
-
-@click.command(cls=Verb, name="list", examples="kagectl approval list --agent fix")
-@click.option("-a", "--all", "everything", is_flag=True, help="Also those that were answered.")
-@click.option("--agent", metavar="AGENT", default="", help="Only of this agent.")
-@click.pass_obj
-def list_approvals(session: Session, everything: bool, agent: str) -> None:
-    """Questions that wait for an answer, newest first."""
-    request = pb.ListApprovalsRequest(page_size=1000, agent=agent, show_answered=everything)
-    found: list[pb.Approval] = []
-    with dial(session) as client:
-        while True:
-            page = client.call(methods.LIST_APPROVALS, request)
-            found += page.approvals
-            if not page.next_page_token:
-                break
-            request.page_token = page.next_page_token
-        names = {} if session.machine else _names(client, {approval.agent for approval in found})
-    show.many(
-        session,
-        found,
-        lambda: approval_table(found, names=names, now_s=show.now_s(), paint=session.paint, width=show.width()),
-    )
+_SCOPES = {"agent": pb.RULE_SCOPE_AGENT, "namespace": pb.RULE_SCOPE_NAMESPACE}
+Answer = Callable[[Line, str], pb.AnswerApprovalRequest]
 
 
-def _names(client: Line, ids: set[str]) -> dict[str, str]:
-    names: dict[str, str] = {}
-    for agent in ids:
-        try:
-            names[agent] = client.call(GET_AGENT, agent_service_pb2.GetAgentRequest(agent=agent)).agent.name
-        except ClientError:
-            continue  # it is gone; its id says enough
-    return names
-
-
-@click.command(cls=Verb, name="show", examples="kagectl approval show 0198c5d0")
-@click.argument("approval", shell_complete=names_of("approvals"))
-@click.pass_obj
-def show_approval(session: Session, approval: str) -> None:
-    """Everything about one question: what would be done, with which arguments, and why."""
-    with dial(session) as client:
-        found = client.call(methods.GET_APPROVAL, pb.GetApprovalRequest(approval=approval)).approval
-    show.one(session, found, lambda: approval_page(found, now_s=show.now_s(), paint=session.paint))
-
-
-def _answer(session: Session, approvals: tuple[str, ...], *, yes: bool, note: str) -> None:
+def _answer(session: Session, client: Line, approvals: Sequence[str], make: Answer) -> None:
+    """Answer each; one that cannot be answered holds up no other."""
     code = 0
     answered: list[pb.Approval] = []
-    with dial(session) as client:
-        for name in approvals:
-            request = pb.AnswerApprovalRequest(approval=name, approve=yes, note=note)
-            try:
-                found = client.call(methods.ANSWER_APPROVAL, request).approval
-            except ClientError as error:
-                click.echo(f"kagectl: {told(error)}", err=True)
-                code = code or exit_code_of(error)
-                continue
-            answered.append(found)
-            if not session.machine:
-                click.echo(f"{found.id[:8]} {state_cell(found).text}")
+    for name in approvals:
+        try:
+            answer = client.call(methods.ANSWER_APPROVAL, make(client, name))
+        except ClientError as error:
+            click.echo(f"kagectl: {_refused(session, client, name, error)}", err=True)
+            code = code or exit_code_of(error)
+            continue
+        answered.append(answer.approval)
+        if not session.machine:
+            click.echo(f"{answer.approval.id[:8]} {state_cell(answer.approval).text}")
+            for rule in answer.rules:
+                click.echo(f"  from now on: {rule_words(rule, now_s=show.now_s())}")
     if session.machine:
         show.many(session, answered, str)
     if code:
         raise Ended(code)
 
 
-@click.command(cls=Verb, examples="kagectl approval approve 0198c5d0")
-@click.argument("approvals", shell_complete=names_of("approvals"), nargs=-1, required=True)
+def _refused(session: Session, client: Line, name: str, error: ClientError) -> str:
+    """The one line; of a question that somebody else answered: who it was, when, and how."""
+    if error.reason != "APPROVAL_ANSWERED":
+        return told(error)
+    try:
+        found = client.call(methods.GET_APPROVAL, pb.GetApprovalRequest(approval=name)).approval
+    except ClientError:
+        return told(error)
+    return f"too late: {ended_line(found, now_s=show.now_s())}"
+
+
+def _chosen(client: Line, approvals: tuple[str, ...], *, everything: bool, agent: str, what: str) -> Sequence[str]:
+    if everything and approvals:
+        raise Complaint("--all and ids exclude each other")
+    if agent and not everything:
+        raise Complaint("--agent goes with --all", hint=f"kagectl approval {what} --all --agent {agent}")
+    if not everything:
+        if not approvals:
+            raise Complaint(
+                f"nothing to {what}", hint="kagectl approval list shows what waits; --all --agent NAME: all of one"
+            )
+        return approvals
+    if not agent:
+        raise Complaint("--all needs --agent NAME", hint="look at them first: kagectl approval list")
+    found = [each for each in reversed(list(every(client, agent=agent))) if each.kind != "question"]
+    if not found:
+        raise Complaint(f"{agent} asks nothing that is open", hint="kagectl approval list -a", exit_code=3)
+    for each in found:
+        show.note(f"{each.id[:8]} {safe(each.title)}")
+    return [each.id for each in found]
+
+
+@click.command(
+    cls=Verb,
+    examples="""
+kagectl approval approve k3x9
+kagectl approval approve k3x9 m2p7 --note 'only this once'
+kagectl approval approve --all --agent fix
+kagectl approval approve k3x9 --always                                 the same again needs nobody
+kagectl approval approve k3x9 --always --command 'git commit *' --for namespace --until 2h
+""",
+)
+@click.argument("approvals", shell_complete=names_of("approvals"), nargs=-1)
 @click.option("--note", metavar="TEXT", default="", help="Words for the agent.")
+@click.option("--all", "everything", is_flag=True, help="All that the agent of --agent asks.")
+@click.option("--agent", shell_complete=names_of("agents"), metavar="AGENT", default="", help="Whose, with --all.")
+@click.option("--always", is_flag=True, help="Also let the same through from now on, without asking.")
+@click.option(
+    "--for",
+    "scope",
+    type=click.Choice(list(_SCOPES)),
+    default=None,
+    help="For whom, with --always: this agent (default) or its namespace.",
+)
+@click.option(
+    "--until", metavar="TIME", default=None, help="How long, with --always, such as 2h; default: until it is removed."
+)
+@click.option(
+    "--command", "pattern", metavar="PATTERN", default="", help="With --always: commands such as 'git commit *'."
+)
+@click.option("--path", "path", metavar="PATTERN", default="", help="With --always: files such as 'src/**'.")
 @click.pass_obj
-def approve(session: Session, approvals: tuple[str, ...], note: str) -> None:
+def approve(
+    session: Session,
+    approvals: tuple[str, ...],
+    note: str,
+    everything: bool,
+    agent: str,
+    always: bool,
+    scope: str | None,
+    until: str | None,
+    pattern: str,
+    path: str,
+) -> None:
     """Say yes. The second to answer is told who was first."""
-    _answer(session, approvals, yes=True, note=note)
+    if not always and (scope or until or pattern or path):
+        raise Complaint("--for, --until, --command and --path say what --always remembers", hint="add --always")
+    remember = None
+    if always:
+        for_s = duration_s(until, what="--until") if until else 0.0
+        remember = pb.Remember(scope=_SCOPES[scope or "agent"], for_s=for_s, command=pattern, path=path)
+
+    def make(_client: Line, name: str) -> pb.AnswerApprovalRequest:
+        return pb.AnswerApprovalRequest(approval=name, approve=True, note=note, remember=remember)
+
+    with dial(session) as client:
+        names = _chosen(client, approvals, everything=everything, agent=agent, what="approve")
+        _answer(session, client, names, make)
 
 
-@click.command(cls=Verb, examples="kagectl approval deny 0198c5d0 --note 'use the test database'")
-@click.argument("approvals", shell_complete=names_of("approvals"), nargs=-1, required=True)
+@click.command(
+    cls=Verb,
+    examples="""
+kagectl approval deny k3x9 --note 'use the test database'
+kagectl approval deny --all --agent fix
+""",
+)
+@click.argument("approvals", shell_complete=names_of("approvals"), nargs=-1)
 @click.option("--note", metavar="TEXT", default="", help="Words for the agent.")
+@click.option("--all", "everything", is_flag=True, help="All that the agent of --agent asks.")
+@click.option("--agent", shell_complete=names_of("agents"), metavar="AGENT", default="", help="Whose, with --all.")
 @click.pass_obj
-def deny(session: Session, approvals: tuple[str, ...], note: str) -> None:
+def deny(session: Session, approvals: tuple[str, ...], note: str, everything: bool, agent: str) -> None:
     """Say no. The agent is told, with the note."""
-    _answer(session, approvals, yes=False, note=note)
+
+    def make(_client: Line, name: str) -> pb.AnswerApprovalRequest:
+        return pb.AnswerApprovalRequest(approval=name, approve=False, note=note)
+
+    with dial(session) as client:
+        names = _chosen(client, approvals, everything=everything, agent=agent, what="deny")
+        _answer(session, client, names, make)
+
+
+@click.command(
+    cls=Verb,
+    name="answer",
+    examples="""
+kagectl approval answer k3x9 'the one in tests/data'
+kagectl approval answer k3x9 2              the second of its choices
+""",
+)
+@click.argument("approval", shell_complete=names_of("approvals"))
+@click.argument("words")
+@click.pass_obj
+def answer_question(session: Session, approval: str, words: str) -> None:
+    """Answer a question that an agent asks a person, in words or by the number of a choice."""
+
+    def make(client: Line, name: str) -> pb.AnswerApprovalRequest:
+        found = client.call(methods.GET_APPROVAL, pb.GetApprovalRequest(approval=name)).approval
+        if found.kind != "question":
+            raise Complaint(
+                f"{found.id} asks for leave, not for words", hint=f"kagectl approval approve {found.id} (or deny)"
+            )
+        choices = choices_of(found)
+        said = words
+        if words.isdecimal() and choices:
+            if not 1 <= int(words) <= len(choices):
+                raise Complaint(f"{found.id} has {len(choices)} choices", hint=f"kagectl approval show {found.id}")
+            said = choices[int(words) - 1]
+        return pb.AnswerApprovalRequest(approval=found.id, approve=True, note=said)
+
+    with dial(session) as client:
+        _answer(session, client, [approval], make)

@@ -4,7 +4,7 @@ import click
 
 from kagectl.verb import Entry, LazyGroup
 
-_HOME = "kagectl.commands.approval.answer"
+_HOME = "kagectl.commands.approval"
 
 
 @click.command(
@@ -12,16 +12,20 @@ _HOME = "kagectl.commands.approval.answer"
     name="approval",
     sections={
         "Commands": {
-            "list": Entry(f"{_HOME}:list_approvals", "Questions that wait; -a: also answered ones."),
-            "show": Entry(f"{_HOME}:show_approval", "Everything about one, with its arguments."),
-            "approve": Entry(f"{_HOME}:approve", "Say yes."),
-            "deny": Entry(f"{_HOME}:deny", "Say no; --note tells the agent why."),
+            "list": Entry(f"{_HOME}.listing:list_approvals", "Questions that wait; -a: also answered ones."),
+            "show": Entry(f"{_HOME}.listing:show_approval", "Everything about one, with its diff or command."),
+            "approve": Entry(f"{_HOME}.answer:approve", "Say yes; --always: and to the same from now on."),
+            "deny": Entry(f"{_HOME}.answer:deny", "Say no; --note tells the agent why."),
+            "answer": Entry(f"{_HOME}.answer:answer_question", "Answer a question in words, or by a choice's number."),
+            "watch": Entry(f"{_HOME}.listing:watch_approvals", "Questions as they come."),
+            "rules": Entry(f"{_HOME}.rules:rules", "What --always has remembered; remove: take it back."),
         }
     },
     examples="""
 kagectl approval list
-kagectl approval show 0198c5d0
-kagectl approval deny 0198c5d0 --note 'not on Fridays'
+kagectl approval show k3x9
+kagectl approval approve k3x9 --always --until 2h
+kagectl approval deny k3x9 --note 'not on Fridays'
 """,
 )
 def approval() -> None:

@@ -151,16 +151,22 @@ class ApprovalRule(_message.Message):
     def __init__(self, id: _Optional[str] = ..., verdict: _Optional[str] = ..., tool: _Optional[str] = ..., path: _Optional[str] = ..., command: _Optional[str] = ..., scope: _Optional[_Union[RuleScope, str]] = ..., owner: _Optional[str] = ..., approval: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class ListApprovalRulesRequest(_message.Message):
-    __slots__ = ("agent",)
+    __slots__ = ("agent", "page_size", "page_token")
     AGENT_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     agent: str
-    def __init__(self, agent: _Optional[str] = ...) -> None: ...
+    page_size: int
+    page_token: str
+    def __init__(self, agent: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
 
 class ListApprovalRulesResponse(_message.Message):
-    __slots__ = ("rules",)
+    __slots__ = ("rules", "next_page_token")
     RULES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     rules: _containers.RepeatedCompositeFieldContainer[ApprovalRule]
-    def __init__(self, rules: _Optional[_Iterable[_Union[ApprovalRule, _Mapping]]] = ...) -> None: ...
+    next_page_token: str
+    def __init__(self, rules: _Optional[_Iterable[_Union[ApprovalRule, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class RemoveApprovalRuleRequest(_message.Message):
     __slots__ = ("rule", "request_id")

@@ -57,13 +57,21 @@ class ApprovalService:
         return pb.AnswerApprovalResponse(approval=convert.approval(state), rules=[remembered(each) for each in rules])
 
     async def ListApprovalRules(self, request: pb.ListApprovalRulesRequest, call: Call) -> pb.ListApprovalRulesResponse:
-        """What is let through without asking."""
+        """One page of what is let through without asking."""
+        size = parse_page_size(request.page_size, default=100, maximum=1000)
+        arguments: dict[str, Argument] = {"agent": request.agent}
+        cursor = read_page_token(request.page_token, method="ListApprovalRules", arguments=arguments)
         rules = self._core.rules.rules(self._core.journal.now_us())
         if request.agent:
             state = self._core.agents.load(self._core.agents.resolve(request.agent))
             owners = (("agent", state.id), ("namespace", state.spec.namespace))
             rules = [each for each in rules if (each.fact.scope, each.fact.owner) in owners]
-        return pb.ListApprovalRulesResponse(rules=[remembered(each) for each in rules])
+        after = int(cursor) if cursor else 0
+        rules = [each for each in rules if each.seq > after]
+        page, more = rules[:size], len(rules) > size
+        last = str(page[-1].seq).encode() if more else b""
+        token = write_page_token(last, method="ListApprovalRules", arguments=arguments) if more else ""
+        return pb.ListApprovalRulesResponse(rules=[remembered(each) for each in page], next_page_token=token)
 
     async def RemoveApprovalRule(
         self, request: pb.RemoveApprovalRuleRequest, call: Call
