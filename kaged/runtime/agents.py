@@ -4,7 +4,6 @@ Runs on the event loop. A request id makes any of them repeatable. Agents that h
 for the moment that they are asked something.
 """
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -20,6 +19,8 @@ from kaged.guardrails import admission
 from kaged.guardrails.policy import NO_FILES, Grounds
 from kaged.ports import Adapter, Messenger
 from kaged.runtime.engine import INTERNAL, Caller, Engine, Receipt
+from kaged.runtime.inputs import inputs_of
+from kaged.runtime.recorded import event_at
 from kaged.runtime.refusals import (
     MAX_REFERENCE,
     MIN_PREFIX,
@@ -30,12 +31,9 @@ from kaged.runtime.refusals import (
     NoMessages,
     NoSession,
 )
-from kaged.store.derived.views import Row, Views, agent_stream
+from kaged.runtime.secret_environment import secret_rows
+from kaged.store.derived.views import Views
 from kaged.store.reading.reader import Reader
-from kaged.store.reading.selection import select
-from kaged.store.rows.keyvalue import KeyValue
-from kaged.store.wire.codec import Draft, decode
-from kaged.store.wire.record import payload
 
 
 @frozen
@@ -275,7 +273,7 @@ class Agents:
         return self._event(receipt.first_seq).meta.agent
 
     def _event(self, seq: int) -> event_pb2.Event:
-        return event_pb2.Event.FromString(payload(self._reader.get(seq)))
+        return event_at(self._reader, seq)
 
     # --- what happens ------------------------------------------------------------------------------------------
 
@@ -304,38 +302,3 @@ def next_run(state: AgentState) -> str:
     """Id of the agent's next run: its own id and the attempt, so it is never used twice."""
     attempt = state.run.attempt + 1 if state.run is not None else 1
     return f"{state.id}.{attempt}"
-
-
-def inputs_of(reader: Reader, agent: str, run: str) -> list[facts.InputAccepted]:
-    """What a run's standard input was promised, as far as it is durable."""
-    drafts = inputs_after(reader, agent, run)
-    return [draft.event for draft in drafts if isinstance(draft.event, facts.InputAccepted)]
-
-
-def secret_rows(agent: str, secrets: Mapping[str, str]) -> list[Row]:
-    """The row that keeps an agent's secret environment."""
-    if not secrets:
-        return []
-    return [("secrets", agent.encode(), json.dumps(dict(secrets)).encode())]
-
-
-def stored_secrets(store: KeyValue, agent: str) -> dict[str, str]:
-    """An agent's secret environment."""
-    row = store.get("secrets", agent.encode())
-    return dict(json.loads(row)) if row else {}
-
-
-def inputs_after(reader: Reader, agent: str, run: str) -> list[Draft]:
-    """Facts of one run that had an effect on its folder, oldest first: what recovery repeats."""
-    drafts: list[Draft] = []
-    selection = select(f'run = "{run}"', now_us=0, stream=agent_stream(agent))
-    after = 0
-    while True:
-        page = reader.page(selection, after, reader.head, 256)
-        for framed in page.frames:
-            event = decode(event_pb2.Event.FromString(payload(framed)))
-            if isinstance(event, facts.InputAccepted | facts.StopWanted | facts.Signalled | facts.Resized):
-                drafts.append(Draft(stream="", event=event, agent=agent, run=run))
-        if page.done:
-            return drafts
-        after = page.reached

@@ -5,7 +5,6 @@ run (`keeper.py`), effects, recovery (`recovery.py`).
 """
 
 import asyncio
-import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
@@ -25,8 +24,9 @@ from kaged.domain.workspace import WorkspaceRefused
 from kaged.guardrails.aftermath import broken
 from kaged.guardrails.policy import NO_FILES, Grounds
 from kaged.ports import Adapter, Executor, Launched, RunFolder, Workspaces
-from kaged.runtime.agents import Agents, inputs_after, inputs_of, next_run
+from kaged.runtime.agents import Agents, next_run
 from kaged.runtime.engine import Engine
+from kaged.runtime.inputs import inputs_after, inputs_of
 from kaged.runtime.queue import Places
 from kaged.runtime.recorded import fact_at
 from kaged.runtime.runs.capture import Place, Reading
@@ -35,6 +35,7 @@ from kaged.runtime.runs.guarding import Guarding
 from kaged.runtime.runs.held import Event, Fence
 from kaged.runtime.runs.host import Done
 from kaged.runtime.runs.run_facts import FolderFact
+from kaged.runtime.secret_environment import stored_secrets
 from kaged.runtime.system import System
 from kaged.runtime.trees.trees import Trees
 from kaged.runtime.workspaces.making import Making
@@ -118,8 +119,7 @@ class RunHost:
         return Masker(self._secrets(state.id), patterns=patterns)
 
     def _secrets(self, agent: str) -> dict[str, str]:
-        row = self._engine.journal.store.get("secrets", agent.encode())
-        return dict(json.loads(row)) if row else {}
+        return stored_secrets(self._engine.journal.store, agent)
 
     def check_environment(self, state: AgentState) -> dict[str, str]:
         """What its checks run with: what its runs do, but for who they are."""

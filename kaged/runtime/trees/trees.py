@@ -14,9 +14,10 @@ from kaged.domain.machines import tree as trees
 from kaged.domain.machines.agent import AgentState
 from kaged.domain.spec import Violation, name_problem
 from kaged.domain.world import tree_of
-from kaged.runtime.agents import Agents, secret_rows, stored_secrets
+from kaged.runtime.agents import Agents
 from kaged.runtime.engine import INTERNAL, Caller, Engine, Receipt
 from kaged.runtime.refusals import Draining, NameTaken
+from kaged.runtime.secret_environment import secret_rows, stored_secrets
 from kaged.runtime.trees.tree_places import Difference, LeafSpec, difference, leaf_name, with_works, works
 from kaged.runtime.trees.tree_work import TreeWork
 from kaged.store.derived.views import Row, Views

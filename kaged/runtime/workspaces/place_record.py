@@ -15,9 +15,10 @@ from kaged.domain.machines.workspace import WorkspaceState
 from kaged.domain.masking import Masker
 from kaged.domain.place_spec import Workspace
 from kaged.domain.workspace import Snapshot, WorkspaceRefused
-from kaged.runtime.agents import Agents, stored_secrets
+from kaged.runtime.agents import Agents
 from kaged.runtime.engine import INTERNAL, Caller, Engine, Receipt
 from kaged.runtime.recorded import event_at
+from kaged.runtime.secret_environment import stored_secrets
 from kaged.store.derived.views import Views
 from kaged.store.reading.reader import Reader
 from kaged.store.wire.codec import decode
