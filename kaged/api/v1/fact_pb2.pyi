@@ -18,7 +18,7 @@ OUTPUT_CHANNEL_STDOUT: OutputChannel
 OUTPUT_CHANNEL_STDERR: OutputChannel
 
 class Fact(_message.Message):
-    __slots__ = ("daemon_started", "daemon_stopped", "event_redacted", "daemon_request_noted", "daemon_reloaded", "daemon_stop_wanted", "agent_spawned", "agent_stop_wanted", "agent_restart_scheduled", "agent_signalled", "agent_ended", "agent_removed", "agent_resized", "agent_stopped", "run_wanted", "run_started", "run_executed", "run_ended", "run_read", "run_set_aside", "output_chunk", "output_truncated", "input_accepted", "output_dropped", "output_held", "output_released", "signal", "approval_requested", "approval_answered", "approval_withdrawn", "supervisor", "goal_judged", "goal_pause_wanted", "goal_paused", "goal_resumed", "guardrail_judged", "guardrail_rule_added", "guardrail_rule_removed", "workspace_wanted", "workspace_made", "workspace_failed", "workspace_snapshotted", "workspace_merged", "workspace_removed", "workspace_overlapped")
+    __slots__ = ("daemon_started", "daemon_stopped", "event_redacted", "daemon_request_noted", "daemon_reloaded", "daemon_stop_wanted", "agent_spawned", "agent_stop_wanted", "agent_restart_scheduled", "agent_signalled", "agent_ended", "agent_removed", "agent_resized", "agent_stopped", "run_wanted", "run_started", "run_executed", "run_ended", "run_read", "run_set_aside", "output_chunk", "output_truncated", "input_accepted", "output_dropped", "output_held", "output_released", "signal", "approval_requested", "approval_answered", "approval_withdrawn", "supervisor", "goal_judged", "goal_pause_wanted", "goal_paused", "goal_resumed", "guardrail_judged", "guardrail_rule_added", "guardrail_rule_removed", "workspace_wanted", "workspace_made", "workspace_failed", "workspace_snapshotted", "workspace_merged", "workspace_removed", "workspace_overlapped", "workspace_restored")
     DAEMON_STARTED_FIELD_NUMBER: _ClassVar[int]
     DAEMON_STOPPED_FIELD_NUMBER: _ClassVar[int]
     EVENT_REDACTED_FIELD_NUMBER: _ClassVar[int]
@@ -64,6 +64,7 @@ class Fact(_message.Message):
     WORKSPACE_MERGED_FIELD_NUMBER: _ClassVar[int]
     WORKSPACE_REMOVED_FIELD_NUMBER: _ClassVar[int]
     WORKSPACE_OVERLAPPED_FIELD_NUMBER: _ClassVar[int]
+    WORKSPACE_RESTORED_FIELD_NUMBER: _ClassVar[int]
     daemon_started: DaemonStarted
     daemon_stopped: DaemonStopped
     event_redacted: EventRedacted
@@ -109,7 +110,8 @@ class Fact(_message.Message):
     workspace_merged: WorkspaceMerged
     workspace_removed: WorkspaceRemoved
     workspace_overlapped: WorkspaceOverlapped
-    def __init__(self, daemon_started: _Optional[_Union[DaemonStarted, _Mapping]] = ..., daemon_stopped: _Optional[_Union[DaemonStopped, _Mapping]] = ..., event_redacted: _Optional[_Union[EventRedacted, _Mapping]] = ..., daemon_request_noted: _Optional[_Union[DaemonRequestNoted, _Mapping]] = ..., daemon_reloaded: _Optional[_Union[DaemonReloaded, _Mapping]] = ..., daemon_stop_wanted: _Optional[_Union[DaemonStopWanted, _Mapping]] = ..., agent_spawned: _Optional[_Union[AgentSpawned, _Mapping]] = ..., agent_stop_wanted: _Optional[_Union[AgentStopWanted, _Mapping]] = ..., agent_restart_scheduled: _Optional[_Union[AgentRestartScheduled, _Mapping]] = ..., agent_signalled: _Optional[_Union[AgentSignalled, _Mapping]] = ..., agent_ended: _Optional[_Union[AgentEnded, _Mapping]] = ..., agent_removed: _Optional[_Union[AgentRemoved, _Mapping]] = ..., agent_resized: _Optional[_Union[AgentResized, _Mapping]] = ..., agent_stopped: _Optional[_Union[AgentStopped, _Mapping]] = ..., run_wanted: _Optional[_Union[RunWanted, _Mapping]] = ..., run_started: _Optional[_Union[RunStarted, _Mapping]] = ..., run_executed: _Optional[_Union[RunExecuted, _Mapping]] = ..., run_ended: _Optional[_Union[RunEnded, _Mapping]] = ..., run_read: _Optional[_Union[RunRead, _Mapping]] = ..., run_set_aside: _Optional[_Union[RunSetAside, _Mapping]] = ..., output_chunk: _Optional[_Union[OutputChunk, _Mapping]] = ..., output_truncated: _Optional[_Union[OutputTruncated, _Mapping]] = ..., input_accepted: _Optional[_Union[InputAccepted, _Mapping]] = ..., output_dropped: _Optional[_Union[OutputDropped, _Mapping]] = ..., output_held: _Optional[_Union[OutputHeld, _Mapping]] = ..., output_released: _Optional[_Union[OutputReleased, _Mapping]] = ..., signal: _Optional[_Union[SignalFact, _Mapping]] = ..., approval_requested: _Optional[_Union[ApprovalRequested, _Mapping]] = ..., approval_answered: _Optional[_Union[ApprovalAnswered, _Mapping]] = ..., approval_withdrawn: _Optional[_Union[ApprovalWithdrawn, _Mapping]] = ..., supervisor: _Optional[_Union[SupervisorFact, _Mapping]] = ..., goal_judged: _Optional[_Union[GoalJudged, _Mapping]] = ..., goal_pause_wanted: _Optional[_Union[GoalPauseWanted, _Mapping]] = ..., goal_paused: _Optional[_Union[GoalPaused, _Mapping]] = ..., goal_resumed: _Optional[_Union[GoalResumed, _Mapping]] = ..., guardrail_judged: _Optional[_Union[GuardrailJudged, _Mapping]] = ..., guardrail_rule_added: _Optional[_Union[GuardrailRuleAdded, _Mapping]] = ..., guardrail_rule_removed: _Optional[_Union[GuardrailRuleRemoved, _Mapping]] = ..., workspace_wanted: _Optional[_Union[WorkspaceWanted, _Mapping]] = ..., workspace_made: _Optional[_Union[WorkspaceMade, _Mapping]] = ..., workspace_failed: _Optional[_Union[WorkspaceFailed, _Mapping]] = ..., workspace_snapshotted: _Optional[_Union[WorkspaceSnapshotted, _Mapping]] = ..., workspace_merged: _Optional[_Union[WorkspaceMerged, _Mapping]] = ..., workspace_removed: _Optional[_Union[WorkspaceRemoved, _Mapping]] = ..., workspace_overlapped: _Optional[_Union[WorkspaceOverlapped, _Mapping]] = ...) -> None: ...
+    workspace_restored: WorkspaceRestored
+    def __init__(self, daemon_started: _Optional[_Union[DaemonStarted, _Mapping]] = ..., daemon_stopped: _Optional[_Union[DaemonStopped, _Mapping]] = ..., event_redacted: _Optional[_Union[EventRedacted, _Mapping]] = ..., daemon_request_noted: _Optional[_Union[DaemonRequestNoted, _Mapping]] = ..., daemon_reloaded: _Optional[_Union[DaemonReloaded, _Mapping]] = ..., daemon_stop_wanted: _Optional[_Union[DaemonStopWanted, _Mapping]] = ..., agent_spawned: _Optional[_Union[AgentSpawned, _Mapping]] = ..., agent_stop_wanted: _Optional[_Union[AgentStopWanted, _Mapping]] = ..., agent_restart_scheduled: _Optional[_Union[AgentRestartScheduled, _Mapping]] = ..., agent_signalled: _Optional[_Union[AgentSignalled, _Mapping]] = ..., agent_ended: _Optional[_Union[AgentEnded, _Mapping]] = ..., agent_removed: _Optional[_Union[AgentRemoved, _Mapping]] = ..., agent_resized: _Optional[_Union[AgentResized, _Mapping]] = ..., agent_stopped: _Optional[_Union[AgentStopped, _Mapping]] = ..., run_wanted: _Optional[_Union[RunWanted, _Mapping]] = ..., run_started: _Optional[_Union[RunStarted, _Mapping]] = ..., run_executed: _Optional[_Union[RunExecuted, _Mapping]] = ..., run_ended: _Optional[_Union[RunEnded, _Mapping]] = ..., run_read: _Optional[_Union[RunRead, _Mapping]] = ..., run_set_aside: _Optional[_Union[RunSetAside, _Mapping]] = ..., output_chunk: _Optional[_Union[OutputChunk, _Mapping]] = ..., output_truncated: _Optional[_Union[OutputTruncated, _Mapping]] = ..., input_accepted: _Optional[_Union[InputAccepted, _Mapping]] = ..., output_dropped: _Optional[_Union[OutputDropped, _Mapping]] = ..., output_held: _Optional[_Union[OutputHeld, _Mapping]] = ..., output_released: _Optional[_Union[OutputReleased, _Mapping]] = ..., signal: _Optional[_Union[SignalFact, _Mapping]] = ..., approval_requested: _Optional[_Union[ApprovalRequested, _Mapping]] = ..., approval_answered: _Optional[_Union[ApprovalAnswered, _Mapping]] = ..., approval_withdrawn: _Optional[_Union[ApprovalWithdrawn, _Mapping]] = ..., supervisor: _Optional[_Union[SupervisorFact, _Mapping]] = ..., goal_judged: _Optional[_Union[GoalJudged, _Mapping]] = ..., goal_pause_wanted: _Optional[_Union[GoalPauseWanted, _Mapping]] = ..., goal_paused: _Optional[_Union[GoalPaused, _Mapping]] = ..., goal_resumed: _Optional[_Union[GoalResumed, _Mapping]] = ..., guardrail_judged: _Optional[_Union[GuardrailJudged, _Mapping]] = ..., guardrail_rule_added: _Optional[_Union[GuardrailRuleAdded, _Mapping]] = ..., guardrail_rule_removed: _Optional[_Union[GuardrailRuleRemoved, _Mapping]] = ..., workspace_wanted: _Optional[_Union[WorkspaceWanted, _Mapping]] = ..., workspace_made: _Optional[_Union[WorkspaceMade, _Mapping]] = ..., workspace_failed: _Optional[_Union[WorkspaceFailed, _Mapping]] = ..., workspace_snapshotted: _Optional[_Union[WorkspaceSnapshotted, _Mapping]] = ..., workspace_merged: _Optional[_Union[WorkspaceMerged, _Mapping]] = ..., workspace_removed: _Optional[_Union[WorkspaceRemoved, _Mapping]] = ..., workspace_overlapped: _Optional[_Union[WorkspaceOverlapped, _Mapping]] = ..., workspace_restored: _Optional[_Union[WorkspaceRestored, _Mapping]] = ...) -> None: ...
 
 class DaemonStarted(_message.Message):
     __slots__ = ("version", "pid", "boot_id", "adopted", "settled", "after_clean_stop")
@@ -710,20 +712,24 @@ class WorkspaceFailed(_message.Message):
     def __init__(self, run: _Optional[str] = ..., failure: _Optional[str] = ...) -> None: ...
 
 class WorkspaceSnapshotted(_message.Message):
-    __slots__ = ("repository", "ref", "number", "commit", "tree", "files")
+    __slots__ = ("repository", "ref", "number", "commit", "tree", "files", "turn", "native_session")
     REPOSITORY_FIELD_NUMBER: _ClassVar[int]
     REF_FIELD_NUMBER: _ClassVar[int]
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     COMMIT_FIELD_NUMBER: _ClassVar[int]
     TREE_FIELD_NUMBER: _ClassVar[int]
     FILES_FIELD_NUMBER: _ClassVar[int]
+    TURN_FIELD_NUMBER: _ClassVar[int]
+    NATIVE_SESSION_FIELD_NUMBER: _ClassVar[int]
     repository: str
     ref: str
     number: int
     commit: str
     tree: str
     files: int
-    def __init__(self, repository: _Optional[str] = ..., ref: _Optional[str] = ..., number: _Optional[int] = ..., commit: _Optional[str] = ..., tree: _Optional[str] = ..., files: _Optional[int] = ...) -> None: ...
+    turn: int
+    native_session: str
+    def __init__(self, repository: _Optional[str] = ..., ref: _Optional[str] = ..., number: _Optional[int] = ..., commit: _Optional[str] = ..., tree: _Optional[str] = ..., files: _Optional[int] = ..., turn: _Optional[int] = ..., native_session: _Optional[str] = ...) -> None: ...
 
 class WorkspaceMerged(_message.Message):
     __slots__ = ("kind", "into", "before", "commit", "uncommitted")
@@ -746,6 +752,22 @@ class WorkspaceOverlapped(_message.Message):
     other: str
     files: int
     def __init__(self, other: _Optional[str] = ..., files: _Optional[int] = ...) -> None: ...
+
+class WorkspaceRestored(_message.Message):
+    __slots__ = ("number", "ref", "commit", "files", "turn", "kept")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    REF_FIELD_NUMBER: _ClassVar[int]
+    COMMIT_FIELD_NUMBER: _ClassVar[int]
+    FILES_FIELD_NUMBER: _ClassVar[int]
+    TURN_FIELD_NUMBER: _ClassVar[int]
+    KEPT_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    ref: str
+    commit: str
+    files: int
+    turn: int
+    kept: str
+    def __init__(self, number: _Optional[int] = ..., ref: _Optional[str] = ..., commit: _Optional[str] = ..., files: _Optional[int] = ..., turn: _Optional[int] = ..., kept: _Optional[str] = ...) -> None: ...
 
 class WorkspaceRemoved(_message.Message):
     __slots__ = ("kept_branch",)

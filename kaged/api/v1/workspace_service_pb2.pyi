@@ -1,3 +1,6 @@
+import datetime
+
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -129,6 +132,70 @@ class SnapshotWorkspaceResponse(_message.Message):
     files: int
     note: str
     def __init__(self, agent: _Optional[str] = ..., repository: _Optional[str] = ..., ref: _Optional[str] = ..., commit: _Optional[str] = ..., files: _Optional[int] = ..., note: _Optional[str] = ...) -> None: ...
+
+class ListWorkspaceSnapshotsRequest(_message.Message):
+    __slots__ = ("agent",)
+    AGENT_FIELD_NUMBER: _ClassVar[int]
+    agent: str
+    def __init__(self, agent: _Optional[str] = ...) -> None: ...
+
+class ListWorkspaceSnapshotsResponse(_message.Message):
+    __slots__ = ("agent", "repository", "snapshots")
+    AGENT_FIELD_NUMBER: _ClassVar[int]
+    REPOSITORY_FIELD_NUMBER: _ClassVar[int]
+    SNAPSHOTS_FIELD_NUMBER: _ClassVar[int]
+    agent: str
+    repository: str
+    snapshots: _containers.RepeatedCompositeFieldContainer[WorkspaceSnapshot]
+    def __init__(self, agent: _Optional[str] = ..., repository: _Optional[str] = ..., snapshots: _Optional[_Iterable[_Union[WorkspaceSnapshot, _Mapping]]] = ...) -> None: ...
+
+class WorkspaceSnapshot(_message.Message):
+    __slots__ = ("number", "ref", "commit", "create_time", "note", "turn", "native_session", "seq")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    REF_FIELD_NUMBER: _ClassVar[int]
+    COMMIT_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    NOTE_FIELD_NUMBER: _ClassVar[int]
+    TURN_FIELD_NUMBER: _ClassVar[int]
+    NATIVE_SESSION_FIELD_NUMBER: _ClassVar[int]
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    ref: str
+    commit: str
+    create_time: _timestamp_pb2.Timestamp
+    note: str
+    turn: int
+    native_session: str
+    seq: int
+    def __init__(self, number: _Optional[int] = ..., ref: _Optional[str] = ..., commit: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., note: _Optional[str] = ..., turn: _Optional[int] = ..., native_session: _Optional[str] = ..., seq: _Optional[int] = ...) -> None: ...
+
+class RestoreWorkspaceRequest(_message.Message):
+    __slots__ = ("agent", "request_id", "number")
+    AGENT_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    agent: str
+    request_id: str
+    number: int
+    def __init__(self, agent: _Optional[str] = ..., request_id: _Optional[str] = ..., number: _Optional[int] = ...) -> None: ...
+
+class RestoreWorkspaceResponse(_message.Message):
+    __slots__ = ("agent", "number", "ref", "commit", "files", "turn", "kept")
+    AGENT_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    REF_FIELD_NUMBER: _ClassVar[int]
+    COMMIT_FIELD_NUMBER: _ClassVar[int]
+    FILES_FIELD_NUMBER: _ClassVar[int]
+    TURN_FIELD_NUMBER: _ClassVar[int]
+    KEPT_FIELD_NUMBER: _ClassVar[int]
+    agent: str
+    number: int
+    ref: str
+    commit: str
+    files: int
+    turn: int
+    kept: str
+    def __init__(self, agent: _Optional[str] = ..., number: _Optional[int] = ..., ref: _Optional[str] = ..., commit: _Optional[str] = ..., files: _Optional[int] = ..., turn: _Optional[int] = ..., kept: _Optional[str] = ...) -> None: ...
 
 class GetOverlapsRequest(_message.Message):
     __slots__ = ("agent",)

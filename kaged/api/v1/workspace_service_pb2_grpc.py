@@ -51,6 +51,16 @@ class WorkspaceServiceStub(object):
                 request_serializer=kaged_dot_api_dot_v1_dot_workspace__service__pb2.SnapshotWorkspaceRequest.SerializeToString,
                 response_deserializer=kaged_dot_api_dot_v1_dot_workspace__service__pb2.SnapshotWorkspaceResponse.FromString,
                 _registered_method=True)
+        self.ListWorkspaceSnapshots = channel.unary_unary(
+                '/kaged.api.v1.WorkspaceService/ListWorkspaceSnapshots',
+                request_serializer=kaged_dot_api_dot_v1_dot_workspace__service__pb2.ListWorkspaceSnapshotsRequest.SerializeToString,
+                response_deserializer=kaged_dot_api_dot_v1_dot_workspace__service__pb2.ListWorkspaceSnapshotsResponse.FromString,
+                _registered_method=True)
+        self.RestoreWorkspace = channel.unary_unary(
+                '/kaged.api.v1.WorkspaceService/RestoreWorkspace',
+                request_serializer=kaged_dot_api_dot_v1_dot_workspace__service__pb2.RestoreWorkspaceRequest.SerializeToString,
+                response_deserializer=kaged_dot_api_dot_v1_dot_workspace__service__pb2.RestoreWorkspaceResponse.FromString,
+                _registered_method=True)
         self.GetOverlaps = channel.unary_unary(
                 '/kaged.api.v1.WorkspaceService/GetOverlaps',
                 request_serializer=kaged_dot_api_dot_v1_dot_workspace__service__pb2.GetOverlapsRequest.SerializeToString,
@@ -84,6 +94,21 @@ class WorkspaceServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListWorkspaceSnapshots(self, request, context):
+        """The snapshots of an agent's workspace, the oldest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RestoreWorkspace(self, request, context):
+        """Put the files of a workspace back to those of a snapshot. What is there now is kept in another one first. Only of
+        an agent that is paused or has ended (AGENT_AT_WORK otherwise).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetOverlaps(self, request, context):
         """Files that two live agents have both changed, each in its own worktree of one repository.
         """
@@ -108,6 +133,16 @@ def add_WorkspaceServiceServicer_to_server(servicer, server):
                     servicer.SnapshotWorkspace,
                     request_deserializer=kaged_dot_api_dot_v1_dot_workspace__service__pb2.SnapshotWorkspaceRequest.FromString,
                     response_serializer=kaged_dot_api_dot_v1_dot_workspace__service__pb2.SnapshotWorkspaceResponse.SerializeToString,
+            ),
+            'ListWorkspaceSnapshots': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListWorkspaceSnapshots,
+                    request_deserializer=kaged_dot_api_dot_v1_dot_workspace__service__pb2.ListWorkspaceSnapshotsRequest.FromString,
+                    response_serializer=kaged_dot_api_dot_v1_dot_workspace__service__pb2.ListWorkspaceSnapshotsResponse.SerializeToString,
+            ),
+            'RestoreWorkspace': grpc.unary_unary_rpc_method_handler(
+                    servicer.RestoreWorkspace,
+                    request_deserializer=kaged_dot_api_dot_v1_dot_workspace__service__pb2.RestoreWorkspaceRequest.FromString,
+                    response_serializer=kaged_dot_api_dot_v1_dot_workspace__service__pb2.RestoreWorkspaceResponse.SerializeToString,
             ),
             'GetOverlaps': grpc.unary_unary_rpc_method_handler(
                     servicer.GetOverlaps,
@@ -198,6 +233,60 @@ class WorkspaceService(object):
             '/kaged.api.v1.WorkspaceService/SnapshotWorkspace',
             kaged_dot_api_dot_v1_dot_workspace__service__pb2.SnapshotWorkspaceRequest.SerializeToString,
             kaged_dot_api_dot_v1_dot_workspace__service__pb2.SnapshotWorkspaceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListWorkspaceSnapshots(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kaged.api.v1.WorkspaceService/ListWorkspaceSnapshots',
+            kaged_dot_api_dot_v1_dot_workspace__service__pb2.ListWorkspaceSnapshotsRequest.SerializeToString,
+            kaged_dot_api_dot_v1_dot_workspace__service__pb2.ListWorkspaceSnapshotsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RestoreWorkspace(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kaged.api.v1.WorkspaceService/RestoreWorkspace',
+            kaged_dot_api_dot_v1_dot_workspace__service__pb2.RestoreWorkspaceRequest.SerializeToString,
+            kaged_dot_api_dot_v1_dot_workspace__service__pb2.RestoreWorkspaceResponse.FromString,
             options,
             channel_credentials,
             insecure,
