@@ -58,7 +58,7 @@ run: $(VENV)/.ready ## start a daemon on a throw-away state folder
 	@state=$$(mktemp -d) && echo "state: $$state" && exec $(BIN)/kaged --state-dir $$state --socket $$state/kaged.sock
 
 test-agents: $(VENV)/.ready ## drive the real agent programs against a scripted model (installs them, 1.1 GB)
-	@test -d tests/agents/cli/node_modules || (cd tests/agents/cli && npm ci --silent) || \
+	@test tests/agents/cli/node_modules/.package-lock.json -nt tests/agents/cli/package-lock.json || (cd tests/agents/cli && npm ci --silent) || \
 	  echo "NOT INSTALLED: the agent programs. Their tests are SKIPPED, NOT PROVED." >&2
 	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -ra tests/agents
 
