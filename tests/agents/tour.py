@@ -72,9 +72,12 @@ class Tour:
             "LANG": "C.UTF-8",
             **GIT_ENV,
             "ANTHROPIC_API_KEY": "a-secret-key",
-            "ANTHROPIC_BASE_URL": model_url,
-            "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
         }
+        # What Claude Code is told about its model stands in its own settings, so that the commands are a user's.
+        settings = home / ".claude" / "settings.json"
+        settings.parent.mkdir()
+        variables = {"ANTHROPIC_BASE_URL": model_url, "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1"}
+        settings.write_text(json.dumps({"env": variables}), "utf-8")
 
     def type(self, line: str) -> str:
         """A line of shell; what it printed, errors included. It is kept for the transcript."""
@@ -152,9 +155,8 @@ def walk(tour: Tour) -> None:
 def until_it_asks(tour: Tour) -> None:
     """A daemon, an agent with a goal, its first question."""
     tour.type("kagectl daemon start")
-    variables = "--secret ANTHROPIC_API_KEY -e ANTHROPIC_BASE_URL"
     limits = f"--until {shlex.quote(_CHECK)} --max-iterations 2 --approve on-commit"
-    tour.type(f"kagectl run -d {shlex.quote(GOAL)} --agent claude --name fix {limits} {variables}")
+    tour.type(f"kagectl run -d {shlex.quote(GOAL)} --agent claude --name fix {limits} --secret ANTHROPIC_API_KEY")
     tour.wait("waiting")
     tour.type("kagectl approval list")
 
@@ -171,13 +173,13 @@ def kill_both(tour: Tour) -> None:
 
 def go_on(tour: Tour) -> None:
     """The answer, the limit, a person's words, the end, the merge."""
+    tour.type("kagectl approval list")
     (question,) = tour.ask("approval", "list")
     tour.type(f"kagectl approval approve {question['id'][:8]} --note 'go on'")
     tour.wait("paused")
     tour.type("kagectl ps")
     tour.type(f"kagectl agent resume fix --add-iterations 3 --guidance {shlex.quote(GUIDANCE)}")
     tour.type("kagectl agent wait fix")
-    tour.type("kagectl event list --agent fix --type approval")
     tour.type("kagectl agent diff fix --stat")
     tour.type("kagectl agent merge fix")
     tour.type("python3 -B -m unittest 2>&1 | tail -1")
