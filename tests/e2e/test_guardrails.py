@@ -164,6 +164,21 @@ def test_an_agent_without_a_loop_that_did_what_is_forbidden_goes_on_with_a_flag_
     assert "commands.recursive-delete" in stopped.outcome.detail
 
 
+def test_a_call_that_never_came_to_its_end_is_judged_when_the_run_is_over(kaged, tmp_path):
+    source = (
+        "import json, os, signal\n"
+        "line = {'type': 'tool.started', 'id': 't', 'tool': 'bash', 'input': {'command': 'rm -rf /srv/x'}}\n"
+        "print(json.dumps(line), flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    guard = spec_pb2.Guard(approve="none")
+    agent = kaged.spawn(sys.executable, "-c", source, adapter="jsonl", working_directory=str(tmp_path), guard=guard)
+    assert kaged.wait(agent).flagged == "commands.recursive-delete"
+    (event,) = verdicts(kaged, agent)
+    fact = event.meta.fact.guardrail_judged
+    assert (fact.verdict, fact.rule, fact.call, fact.after) == ("deny", "commands.recursive-delete", "t", True)
+
+
 def test_the_same_call_again_and_again_is_found(kaged, tmp_path):
     acts = ["+" + json.dumps(shell("ls"))] * 7
     agent = spawn(kaged, tmp_path / "w", *acts, guard=spec_pb2.Guard(approve="none"))

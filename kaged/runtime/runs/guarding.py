@@ -6,7 +6,7 @@ agent that asks or calls a tool: most daemons start without one.
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -85,6 +85,10 @@ class Guarding:
                 for key in self._bench().asked_over(state):
                     self.on_asked_over(state.id, key)
         return events
+
+    def unfinished(self, state: AgentState, run: str) -> Sequence[Event]:
+        """Facts for calls of a run that is over which never came to their end."""
+        return self._judge.unfinished(state, run, self._with_remembered(state)) if self._judge is not None else ()
 
     def _bench(self) -> Judge:
         if self._judge is None:

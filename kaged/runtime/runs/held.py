@@ -43,6 +43,9 @@ class Judge(Protocol):
     def heard(self, state: AgentState, run: str, reading: Reading, held: Held) -> Sequence[GuardrailJudged]:
         """Facts for what was done and should not have been."""
 
+    def unfinished(self, state: AgentState, run: str, held: Held) -> Sequence[GuardrailJudged]:
+        """Facts for calls of a run that is over which never came to their end."""
+
     def commits(self, state: AgentState, tool: str, title: str, data_json: str) -> Reach:
         """How far an approved act may change history."""
 

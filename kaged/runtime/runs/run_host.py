@@ -277,16 +277,16 @@ class RunHost:
             if (sends or reading.done) and live is not None and not live.input_closed:
                 end, size = live.input_end, len(sends)
                 events.append(facts.InputAccepted(run=run, offset=end, length=size, eof=reading.done, data=sends))
-            events += self._held(state, reading, events)
+            events += self._held(state, reading.facts, events)
         return self.report(agent, [*reading.facts, *events])
 
-    def _held(self, state: AgentState, reading: Reading, events: Sequence[Event | facts.CaptureEvent]) -> list[Event]:
+    def _held(self, state: AgentState, heard: Sequence[object], events: Sequence[object]) -> list[Event]:
         """What becomes of an agent that did what is forbidden, as it stands after all else that was read with that."""
         rule = broken(event for event in events if isinstance(event, GuardrailJudged))
         wish = self.guarding.policy(state).after_the_act if rule else "record"
         if wish == "record":
             return []
-        for fact in (*reading.facts, *events):
+        for fact in (*heard, *events):
             if isinstance(fact, facts.AgentEvent):
                 state = machine.apply(state, fact, self._engine.journal.now_us())
         if wish == "stop":
@@ -328,15 +328,20 @@ class RunHost:
         state = self._engine.world.agent(agent)
         if state is None or state.run is None:
             return None
+        run = state.run
         now_us, jitter = self._engine.journal.now_us(), self.system.jitter()
+        found: list[Event] = [*self.guarding.unfinished(state, event.run)]
+        found += self._held(state, (), found)
+        for fact in found:
+            state = machine.apply(state, fact, now_us)
         self.guarding.forget(agent)
         decided = machine.decide_ended(state, event, next_run=next_run(state), now_us=now_us, jitter=jitter)
-        events = self._agents.input_again(state, decided)
+        events = [*found, *self._agents.input_again(state, decided)]
         drafts = self._engine.agent_drafts(agent, events)
         retried = any(isinstance(item, facts.RunWanted) for item in events)
         for item in events:
             if state.supervisor and not retried and isinstance(item, facts.RunEnded):
-                drafts += self._trees.ended(state, state.run, item)
+                drafts += self._trees.ended(state, run, item)
         receipt = self._engine.commit(drafts)
         return receipt.done
 

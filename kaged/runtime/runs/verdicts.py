@@ -195,15 +195,23 @@ class Verdicts:
             return []
         asked = [ask.key for ask in seen.asks if _is_about(ask, call)]
         seen.asked_over += asked
-        if fact.outcome == "denied" or asked:
-            return []
+        return [] if fact.outcome == "denied" or asked else self._done(state, run, call, held)
+
+    def unfinished(self, state: AgentState, run: str, held: Held) -> list[GuardrailJudged]:
+        """Facts for calls of a run that is over which never came to their end: they may have done what they could."""
+        seen = self._of(state)
+        left = [call for call in seen.calls.values() if not any(_is_about(ask, call) for ask in seen.asks)]
+        seen.calls.clear()
+        return [fact for call in left for fact in self._done(state, run, call, held)]
+
+    def _done(self, state: AgentState, run: str, call: facts.SignalHeard, held: Held) -> list[GuardrailJudged]:
         action = understood(
             state.spec.adapter, call.tool, call.data_json, call.text, folder=state.cwd, home=self._home(state)
         )
         verdict = judge(action, self._context(state, held, action, after=True))
         if verdict.verdict == "allow":
             return []
-        return [_judged(run, verdict, call=fact.call, title=call.text, tool=call.tool, after=True)]
+        return [_judged(run, verdict, call=call.call, title=call.text, tool=call.tool, after=True)]
 
     def asked_over(self, state: AgentState) -> list[str]:
         """Keys of questions about calls that are over, each told once."""
