@@ -6,11 +6,12 @@ from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 from kaged.domain.assignment import Assignment, Launch
 from kaged.domain.frozen import frozen
+from kaged.domain.notice import Notice, Reason
 from kaged.domain.orders import Order
 from kaged.domain.place_spec import Workspace
 from kaged.domain.run_records import AgentRecord, Backlog, Channel, ExitRecord, Meta, RunSpec, SealedRecord
 from kaged.domain.signals import Ask, Fed
-from kaged.domain.workspace import Difference, Made, Merged, MergeMode, Plan, Removal, Snapshot
+from kaged.domain.workspace import Difference, KeptSnapshot, Made, Merged, MergeMode, Plan, Removal, Snapshot
 
 Measure = Literal["turns", "tokens", "cost"]
 """What of an agent's work an adapter can count; a limit on anything else could not be kept."""
@@ -218,6 +219,16 @@ class FolderMark:
     lines_removed: int = 0
 
 
+class Announcer(Protocol):
+    """Tells people that an agent needs them. Called on the event loop; never waits."""
+
+    def wants(self, reason: Reason) -> bool:
+        """Whether anybody is told of this."""
+
+    def post(self, notice: Notice) -> None:
+        """Take it; it is told soon, or given up when too many wait."""
+
+
 class Checker(Protocol):
     """Runs the checks of goals. Calls block: made in threads."""
 
@@ -335,6 +346,15 @@ class Workspaces(Protocol):
 
     def snapshot(self, agent: str, plan: Plan, why: str) -> Snapshot:
         """Keep all files as they are now. Raises KageError, OSError."""
+
+    def snapshots(self, agent: str, plan: Plan) -> list[KeptSnapshot]:
+        """Those that there are, oldest first. Raises KageError."""
+
+    def restore(self, plan: Plan, commit: str) -> int:
+        """Exchange all files for those of a snapshot. How many. Nobody works there, and what is there was kept.
+
+        Raises KageError, OSError: then it may be half done, and may be repeated.
+        """
 
     def difference(self, agent: str, plan: Plan, *, patch: bool) -> Difference:
         """What it has that its base has not. Raises KageError."""

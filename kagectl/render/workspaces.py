@@ -1,9 +1,10 @@
 """Workspaces for people: what is new in one, where it went, what was kept. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+from kagectl.render import words
 from kagectl.render.paint import PLAIN, Paint, safe
-from kagectl.render.table import Cell
+from kagectl.render.table import Cell, table
 from kaged.api.v1 import agent_service_pb2 as agents
 from kaged.api.v1 import workspace_service_pb2 as pb
 
@@ -128,3 +129,35 @@ def _some(paths: Iterable[str]) -> str:
 
 def _count(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def checkpoints(
+    found: Sequence[pb.WorkspaceSnapshot], now_s: float, *, paint: Paint = PLAIN, width: int | None = None
+) -> str:
+    """A row for each snapshot."""
+    if not found:
+        return "no checkpoints yet: kagectl agent snapshot takes one"
+    rows = [
+        (
+            str(each.number),
+            str(each.turn or "-"),
+            words.span(max(0.0, now_s - words.seconds_of(each.create_time))),
+            str(each.seq or "-"),
+            each.commit[:12],
+            safe(each.native_session) or "-",
+            safe(each.note),
+        )
+        for each in found
+    ]
+    headers = ("NUMBER", "TURN", "AGE", "SEQ", "COMMIT", "SESSION", "WHY")
+    return table(headers, rows, paint=paint, width=width, right=("NUMBER", "TURN", "SEQ"))
+
+
+def restored(done: pb.RestoreWorkspaceResponse, agent: str) -> str:
+    """What was put back, and how to have it undone."""
+    when = f" (after turn {done.turn})" if done.turn else ""
+    kept = done.kept.rpartition("/")[2]
+    return (
+        f"{_count(done.files, 'file')} are those of checkpoint {done.number}{when} again\n"
+        f"what was there is checkpoint {safe(kept)}: kagectl agent restore {safe(agent)} --checkpoint {safe(kept)}"
+    )

@@ -63,6 +63,17 @@ class Snapshot:
 
 
 @frozen
+class KeptSnapshot:
+    """A snapshot as its repository has it. `why`: the first line of its message; times in seconds since 1970."""
+
+    number: int
+    ref: str
+    commit: str
+    taken_s: int
+    why: str
+
+
+@frozen
 class Change:
     """One file that differs. `status`: `added`, `modified`, `deleted`, `renamed` or `type`; -1: binary."""
 

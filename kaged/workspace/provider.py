@@ -10,6 +10,7 @@ repeated after a crash. Nothing outside of the workspaces folder is ever deleted
 worktrees, and branches that Kage made and that hold nothing of their own.
 """
 
+import os
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Final
 from kaged.domain.place_spec import Workspace
 from kaged.domain.workspace import (
     Difference,
+    KeptSnapshot,
     Made,
     Merged,
     MergeMode,
@@ -29,6 +31,7 @@ from kaged.domain.workspace import (
 )
 from kaged.workspace import commits
 from kaged.workspace.changes import MAX_PATCH_BYTES, changes_between, difference, touched
+from kaged.workspace.checkpoints import checkpoints
 from kaged.workspace.copying import copy_ignored, make_copy, refuse_copy
 from kaged.workspace.git import Git
 from kaged.workspace.hook import SETUP_S, run_hook
@@ -36,6 +39,7 @@ from kaged.workspace.merging import merge
 from kaged.workspace.process import Wish, never
 from kaged.workspace.removal import keep, take_away
 from kaged.workspace.repository import branch_commit, find, ref_commit
+from kaged.workspace.restore import restore
 from kaged.workspace.snapshot import ref_of, source_of, take_snapshot
 from kaged.workspace.worktree import is_whole, make_worktree, plan_worktree, read_note
 
@@ -166,6 +170,17 @@ class LocalWorkspaces:
         """Keep all files as they are now. Raises WorkspaceRefused, GitFailed."""
         self._present(plan, whole=False)
         return take_snapshot(self._git(), source_of(plan), agent, why)
+
+    def snapshots(self, agent: str, plan: Plan) -> list[KeptSnapshot]:
+        """Those that there are, oldest first. Raises WorkspaceRefused, GitFailed."""
+        self._present(plan, whole=False)
+        return checkpoints(self._git(), Path(plan.git_dir), agent)
+
+    def restore(self, plan: Plan, commit: str) -> int:
+        """Exchange all files for those of a snapshot. Raises WorkspaceRefused, SnapshotDamaged, GitFailed, OSError."""
+        self._present(plan)
+        os.sync()  # git does not sync loose objects, and the files of the last snapshot are about to go
+        return restore(self._git(), Path(plan.git_dir), commit, Path(plan.path), replace=True)
 
     def difference(self, agent: str, plan: Plan, *, patch: bool) -> Difference:
         """What the place has that its base has not. Raises WorkspaceRefused, GitFailed."""

@@ -11,8 +11,10 @@ import pytest
 
 from kaged.api.v1 import agent_service_pb2 as pb
 from kaged.api.v1 import goal_pb2, spec_pb2
+from kaged.api.v1 import workspace_service_pb2 as workspace_pb
 from tests.e2e.api_words import refused
 from tests.e2e.daemon_kit import DEADLINE_S, Kaged, eventually
+from tests.e2e.test_workspaces import stub
 from tests.integration.workspace.repositories import git, repository
 
 pytestmark = pytest.mark.e2e
@@ -210,6 +212,62 @@ def test_after_every_so_many_turns_the_worktree_is_kept_as_it_is(kaged, tmp_path
     types = [event.meta.type for event in kaged.read(f'agent = "{agent}"')]
     assert types.index("workspace.snapshotted") < [i for i, name in enumerate(types) if name == "goal.judged"][1]
     assert not (repo / "work.txt").exists()
+
+
+def test_files_are_put_back_to_a_checkpoint_of_a_paused_agent_which_is_told_and_nothing_is_lost(kaged, tmp_path):
+    repo = repository(tmp_path / "repo", **{"a.txt": "zero\n"})
+    agent = spawn(
+        kaged, repo, "step", "step", "step", "done", success=[DONE], checkpoint_every=1,
+        workspace=spec_pb2.Workspace(kind=spec_pb2.WORKSPACE_KIND_WORKTREE), limits=goal_pb2.GoalLimits(iterations=3),
+    )  # fmt: skip
+    held = until(kaged, agent, pb.AGENT_STATE_PAUSED)
+    place = Path(held.workspace.path)
+    found = snapshots(kaged, agent)
+    assert [(each.number, each.turn, each.note) for each in found] == [(n, n, f"After turn {n}") for n in (1, 2, 3)]
+    assert {each.native_session for each in found} == {held.usage.native_session}
+    (then,) = [kaged.read(f'agent = "{agent}" AND seq = {each.seq}') for each in found[:1]]
+    assert [event.meta.type for event in then] == ["workspace.snapshotted"]
+    (place / "work.txt").write_text("ruined\n")
+    (place / "new.txt").write_text("new\n")
+
+    request = workspace_pb.RestoreWorkspaceRequest(agent=agent, number=1, request_id="r-1")
+    done = stub(kaged).RestoreWorkspace(request, timeout=DEADLINE_S)
+    assert ((place / "work.txt").read_text(), (place / "new.txt").exists()) == ("line 1\n", False)
+    assert (done.number, done.turn, done.kept) == (1, 1, f"refs/kage/snapshots/{agent}/4")
+    assert git(repo, "show", f"{done.kept}:work.txt") == "ruined"
+    assert stub(kaged).RestoreWorkspace(request, timeout=DEADLINE_S) == done, "a repeat is the same"
+    assert len(snapshots(kaged, agent)) == 4
+
+    resume(kaged, agent, add=goal_pb2.GoalLimits(iterations=2), guidance="another way, please")
+    assert kaged.wait(agent).state == pb.AGENT_STATE_SUCCEEDED
+    last = heard(place)[-1]
+    assert last.startswith(
+        "another way, please\n\nThe files in your folder were put back to how they were after turn 1"
+    )
+    stub(kaged).RestoreWorkspace(workspace_pb.RestoreWorkspaceRequest(agent=agent, number=4), timeout=DEADLINE_S)
+    assert (place / "work.txt").read_text() == "ruined\n", "after its end as well"
+
+
+def test_files_are_not_put_back_under_an_agent_at_work_nor_to_what_is_not_there(kaged, tmp_path):
+    repo = repository(tmp_path / "repo", **{"a.txt": "zero\n"})
+    place = spec_pb2.Workspace(kind=spec_pb2.WORKSPACE_KIND_WORKTREE)
+    agent = spawn(kaged, repo, "step", "hang", workspace=place, success=[DONE], checkpoint_every=1)
+    eventually(lambda: kaged.agent(agent).usage.turns == 2, "the second turn")
+
+    def restore(number: int) -> workspace_pb.RestoreWorkspaceResponse:
+        asked = workspace_pb.RestoreWorkspaceRequest(agent=agent, number=number)
+        return stub(kaged).RestoreWorkspace(asked, timeout=DEADLINE_S)
+
+    assert refused(lambda: restore(1)).reason == "AGENT_AT_WORK"
+    kaged.agents.PauseAgent(pb.PauseAgentRequest(agent=agent, now=True), timeout=DEADLINE_S)
+    until(kaged, agent, pb.AGENT_STATE_PAUSED)
+    assert refused(lambda: restore(9)).reason == "NO_SUCH_CHECKPOINT"
+    assert restore(1).files
+
+
+def snapshots(kaged: Kaged, agent: str) -> list[workspace_pb.WorkspaceSnapshot]:
+    request = workspace_pb.ListWorkspaceSnapshotsRequest(agent=agent)
+    return list(stub(kaged).ListWorkspaceSnapshots(request, timeout=DEADLINE_S).snapshots)
 
 
 def test_a_checkpoint_of_a_folder_that_is_not_the_agents_own_is_refused(kaged, tmp_path):

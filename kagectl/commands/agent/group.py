@@ -28,6 +28,8 @@ _HOME = "kagectl.commands"
             "diff": Entry(f"{_HOME}.agent.workspace:diff", "What is new in its workspace."),
             "merge": Entry(f"{_HOME}.agent.workspace:merge", "Bring its work into a branch."),
             "snapshot": Entry(f"{_HOME}.agent.workspace:snapshot", "Keep the files of its workspace."),
+            "checkpoints": Entry(f"{_HOME}.agent.checkpoints:checkpoints", "Snapshots of its workspace."),
+            "restore": Entry(f"{_HOME}.agent.checkpoints:restore", "Put its files back to a snapshot's."),
             "overlaps": Entry(f"{_HOME}.agent.workspace:overlaps", "Files that two of them changed."),
             "resize": Entry(f"{_HOME}.agent.input:resize", "Give its terminal another size."),
         }

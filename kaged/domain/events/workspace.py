@@ -50,7 +50,10 @@ class WorkspaceFailed:
 
 @frozen
 class WorkspaceSnapshotted:
-    """All of its files were kept under a ref of a repository. `note`: paths that could not be kept."""
+    """All of its files were kept under a ref of a repository. `note`: paths that could not be kept.
+
+    `turn`: the agent's, after which or in which it was; `native_session`: its session then.
+    """
 
     type_name: ClassVar[str] = "workspace.snapshotted"
 
@@ -61,6 +64,22 @@ class WorkspaceSnapshotted:
     tree: str
     files: int
     note: str  # text
+    turn: int = 0
+    native_session: str = ""
+
+
+@frozen
+class WorkspaceRestored:
+    """Its files are those of a snapshot again. `turn`: of that snapshot; `kept`: the snapshot of what was there."""
+
+    type_name: ClassVar[str] = "workspace.restored"
+
+    number: int
+    ref: str
+    commit: str
+    files: int
+    turn: int
+    kept: str
 
 
 @frozen
@@ -102,6 +121,7 @@ WorkspaceEvent: TypeAlias = (
     | WorkspaceMade
     | WorkspaceFailed
     | WorkspaceSnapshotted
+    | WorkspaceRestored
     | WorkspaceMerged
     | WorkspaceRemoved
     | WorkspaceOverlapped

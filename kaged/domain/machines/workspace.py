@@ -14,6 +14,7 @@ from kaged.domain.events.workspace import (
     WorkspaceMerged,
     WorkspaceOverlapped,
     WorkspaceRemoved,
+    WorkspaceRestored,
     WorkspaceSnapshotted,
     WorkspaceWanted,
 )
@@ -55,6 +56,8 @@ def apply(state: WorkspaceState | None, event: WorkspaceEvent) -> WorkspaceState
             return replace(state, phase="failed")
         case WorkspaceSnapshotted():
             return replace(state, snapshot=event.ref, snapshots=event.number, repository=event.repository)
+        case WorkspaceRestored():
+            return state
         case WorkspaceMerged():
             return replace(state, merged_into=event.into)
         case WorkspaceOverlapped():

@@ -88,6 +88,44 @@ class WorkspaceService:
             note=taken.note,
         )
 
+    async def ListWorkspaceSnapshots(
+        self, request: pb.ListWorkspaceSnapshotsRequest, call: Call
+    ) -> pb.ListWorkspaceSnapshotsResponse:
+        """What was kept of it."""
+        state, found = await self._core.workspaces.snapshots(request.agent)
+        assert state.workspace is not None
+        return pb.ListWorkspaceSnapshotsResponse(
+            agent=state.id,
+            repository=state.workspace.plan.git_dir,
+            snapshots=[
+                pb.WorkspaceSnapshot(
+                    number=each.kept.number,
+                    ref=each.kept.ref,
+                    commit=each.kept.commit,
+                    create_time=convert.timestamp(each.kept.taken_s * 1_000_000),
+                    note=each.kept.why,
+                    turn=each.turn,
+                    native_session=each.native_session,
+                    seq=each.seq,
+                )
+                for each in found
+            ],
+        )
+
+    async def RestoreWorkspace(self, request: pb.RestoreWorkspaceRequest, call: Call) -> pb.RestoreWorkspaceResponse:
+        """Put its files back."""
+        caller = call.caller(convert.request_id_in(request.request_id), request)
+        state, done = await self._core.workspaces.restore(request.agent, caller, request.number)
+        return pb.RestoreWorkspaceResponse(
+            agent=state.id,
+            number=done.number,
+            ref=done.ref,
+            commit=done.commit,
+            files=done.files,
+            turn=done.turn,
+            kept=done.kept,
+        )
+
     async def GetOverlaps(self, request: pb.GetOverlapsRequest, call: Call) -> pb.GetOverlapsResponse:
         """Files that two have changed."""
         agent = self._core.agents.resolve(request.agent) if request.agent else ""

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
 
+from kaged.api.v1 import event_pb2
 from kaged.domain.events import facts
 from kaged.domain.events.workspace import WorkspaceSnapshotted
 from kaged.domain.machines.agent import AgentState
@@ -19,11 +20,14 @@ from kaged.runtime.agents import Agents
 from kaged.runtime.engine import INTERNAL, Caller, Engine, Receipt
 from kaged.runtime.recorded import event_at
 from kaged.runtime.secret_environment import stored_secrets
-from kaged.store.derived.views import Views
+from kaged.store.derived.views import Views, agent_stream
 from kaged.store.reading.reader import Reader
+from kaged.store.reading.selection import select
 from kaged.store.wire.codec import decode
+from kaged.store.wire.record import payload
 
 _NOTE_CHARS: Final = 4000
+_FACTS_PAGE: Final = 256
 PATHS_NAMED: Final = 50  # of each note: the rest is counted
 
 
@@ -95,6 +99,21 @@ class PlaceRecord:
             await self._engine.journal.recorded(receipt.done)
         return receipt
 
+    def kept_facts(self, agent: str) -> dict[int, tuple[int, WorkspaceSnapshotted]]:
+        """Facts of an agent's snapshots by number, with their places in the journal. Reads; in a thread."""
+        found: dict[int, tuple[int, WorkspaceSnapshotted]] = {}
+        which = select(f'type = "{WorkspaceSnapshotted.type_name}"', now_us=0, stream=agent_stream(agent))
+        after, head, done = 0, self._reader.head, False
+        while not done:
+            page = self._reader.page(which, after, head, _FACTS_PAGE)
+            for framed in page.frames:
+                message = event_pb2.Event.FromString(payload(framed))
+                fact = decode(message)
+                if isinstance(fact, WorkspaceSnapshotted):
+                    found[fact.number] = (message.seq, fact)
+            after, done = page.reached, page.done
+        return found
+
     def earlier(self, caller: Caller) -> tuple[str, object]:
         """Agent and fact of an earlier request with the same id; raises when that was another request."""
         receipt = self._engine.earlier(caller)
@@ -109,8 +128,10 @@ def has_place(wish: Workspace) -> bool:
     return wish.kind != "here" or bool(wish.setup or wish.cleanup)
 
 
-def snapshotted(taken: Snapshot) -> WorkspaceSnapshotted:
-    """The fact of a snapshot."""
+def snapshotted(taken: Snapshot, state: AgentState | None = None) -> WorkspaceSnapshotted:
+    """The fact of a snapshot, and where the agent stood then."""
+    goal = state.goal if state is not None else None
+    turns = state.usage.turns if state is not None else 0
     unkept = [path.encode("utf-8", "replace").decode() for path in taken.unkept[:PATHS_NAMED]]
     return WorkspaceSnapshotted(
         repository=taken.repository,
@@ -119,5 +140,7 @@ def snapshotted(taken: Snapshot) -> WorkspaceSnapshotted:
         commit=taken.commit,
         tree=taken.tree,
         files=taken.files,
+        turn=goal.iterations + (goal.turn_ended_us > 0 or goal.turn_began_us > 0) if goal is not None else turns,
+        native_session=state.usage.native_session if state is not None else "",
         note=f"not kept (unreadable, or no file): {', '.join(unkept)}" if unkept else "",
     )

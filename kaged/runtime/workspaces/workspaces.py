@@ -7,9 +7,10 @@ goes (`removing.py`), files that two agents change (`overlaps.py`), git (`kaged/
 import asyncio
 from collections.abc import Mapping
 
-from kaged.domain.events.workspace import WorkspaceMerged, WorkspaceSnapshotted
+from kaged.domain.events.workspace import WorkspaceMerged, WorkspaceRestored, WorkspaceSnapshotted
+from kaged.domain.frozen import frozen
 from kaged.domain.machines.agent import AgentState
-from kaged.domain.workspace import Difference, Merged, MergeMode, WorkspaceRefused
+from kaged.domain.workspace import Difference, KeptSnapshot, Merged, MergeMode, WorkspaceRefused
 from kaged.ports import Workspaces as Places
 from kaged.runtime.agents import Agents
 from kaged.runtime.engine import Caller, Engine
@@ -31,6 +32,40 @@ class AgentStillRuns(WorkspaceRefused):
             f"agent {name} is at work: its files may be half written",
             hint=f"wait for it (kagectl agent wait {name}), or merge what is there with --live",
         )
+
+
+class AgentAtWork(WorkspaceRefused):
+    """Files that are exchanged under an agent would be half its own and half the snapshot's."""
+
+    reason = "AGENT_AT_WORK"
+
+    def __init__(self, name: str, word: str) -> None:
+        super().__init__(
+            f"agent {name} is {word}: its files can be put back when it is paused or has ended",
+            hint=f"kagectl agent pause {name}, or kagectl agent stop {name}",
+        )
+
+
+class NoCheckpoint(WorkspaceRefused):
+    """There is no snapshot with this number."""
+
+    reason = "NO_SUCH_CHECKPOINT"
+
+    def __init__(self, name: str, number: int) -> None:
+        super().__init__(
+            f"agent {name} has no checkpoint {number}", hint=f"kagectl agent checkpoints {name} shows those it has"
+        )
+
+
+@frozen
+class Checkpoint:
+    """A snapshot, and where its agent stood: its turn, its session, the place of the fact in the journal; 0, "": not
+    known."""
+
+    kept: KeptSnapshot
+    turn: int = 0
+    native_session: str = ""
+    seq: int = 0
 
 
 class AgentWorkspaces:
@@ -65,7 +100,46 @@ class AgentWorkspaces:
         state, place = self._record.placed(reference)
         async with self._record.alone(state.id):
             taken = await asyncio.to_thread(self._port.snapshot, state.id, place.plan, why or "Asked for")
-            fact = snapshotted(taken)
+            fact = snapshotted(taken, self._agents.load(state.id))
+            await self._record.write(state.id, (fact,), caller)
+        return state, fact
+
+    async def snapshots(self, reference: str) -> tuple[AgentState, list[Checkpoint]]:
+        """What was kept of an agent's place, oldest first."""
+        state, place = self._record.placed(reference)
+        found = await asyncio.to_thread(self._port.snapshots, state.id, place.plan)
+        told = await asyncio.to_thread(self._record.kept_facts, state.id)
+        return state, [_checkpoint(each, told.get(each.number)) for each in found]
+
+    async def restore(self, reference: str, caller: Caller, number: int) -> tuple[AgentState, WorkspaceRestored]:
+        """Put the files back to those of a snapshot; what is there now is kept first. Raises AgentAtWork.
+
+        A crash in the middle leaves some of both, and the snapshot of what was there: asking again brings the rest.
+        """
+        repeated = self._record.earlier(caller)
+        if isinstance(repeated[1], WorkspaceRestored):
+            return self._agents.load(repeated[0]), repeated[1]
+        _, checkpoints = await self.snapshots(reference)
+        state, place = self._record.placed(reference)
+        async with self._record.alone(state.id):
+            state = self._agents.load(state.id)
+            if state.phase != "ended" and state.word != "paused":
+                raise AgentAtWork(state.spec.name, state.word)
+            wanted = next((each for each in checkpoints if each.kept.number == number), None)
+            if wanted is None:
+                raise NoCheckpoint(state.spec.name, number)
+            why = f"Before checkpoint {number} was restored"
+            before = await asyncio.to_thread(self._port.snapshot, state.id, place.plan, why)
+            await self._record.write(state.id, (snapshotted(before, state),))
+            files = await asyncio.to_thread(self._port.restore, place.plan, wanted.kept.commit)
+            fact = WorkspaceRestored(
+                number=number,
+                ref=wanted.kept.ref,
+                commit=wanted.kept.commit,
+                files=files,
+                turn=wanted.turn,
+                kept=before.ref,
+            )
             await self._record.write(state.id, (fact,), caller)
         return state, fact
 
@@ -100,6 +174,13 @@ class AgentWorkspaces:
         """Wait for what is being taken away; begin nothing more."""
         await self.removing.close()
         self.making.close()
+
+
+def _checkpoint(kept: KeptSnapshot, told: tuple[int, WorkspaceSnapshotted] | None) -> Checkpoint:
+    if told is None or told[1].commit != kept.commit:
+        return Checkpoint(kept=kept)
+    seq, fact = told
+    return Checkpoint(kept=kept, turn=fact.turn, native_session=fact.native_session, seq=seq)
 
 
 def _merged(fact: WorkspaceMerged) -> Merged:

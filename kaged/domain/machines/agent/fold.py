@@ -35,6 +35,7 @@ from kaged.domain.events.workspace import (
     WorkspaceMerged,
     WorkspaceOverlapped,
     WorkspaceRemoved,
+    WorkspaceRestored,
     WorkspaceSnapshotted,
     WorkspaceWanted,
 )
@@ -156,6 +157,9 @@ def apply(state: AgentState, event: AgentEvent, at_us: int) -> AgentState:
             if place is not None and event.keep_workspace:
                 place = replace(place, phase="kept")
             return replace(state, removed=True, workspace=place, updated_us=at_us)
+        case WorkspaceRestored():
+            goal = goals.told_first(state.goal, _restored(event)) if state.goal is not None else None
+            return replace(state, goal=goal, updated_us=at_us)
         case (
             WorkspaceWanted()
             | WorkspaceMade()
@@ -212,6 +216,11 @@ def _with_run(state: AgentState, **changes: object) -> AgentState:
 
 def _ordered(state: AgentState, number: int, end: int) -> AgentState:
     return _with_run(state, orders=number, orders_end=end)
+
+
+def _restored(event: WorkspaceRestored) -> str:
+    when = f" to how they were after turn {event.turn}" if event.turn else " to an earlier state"
+    return f"The files in your folder were put back{when}: what you changed there since then is undone."
 
 
 def _afresh(usage: Usage, event: AgentEvent) -> Usage:

@@ -92,6 +92,11 @@ def turn_lost(state: GoalState, at_us: int) -> GoalState:
     return replace(state, turn_began_us=0, worked_us=worked, interrupted=False)
 
 
+def told_first(state: GoalState, note: str) -> GoalState:
+    """Something happened that the agent must know before it goes on."""
+    return replace(state, words=f"{note}\n\n{state.words}" if state.words else note)
+
+
 def begun_anew(state: GoalState) -> GoalState:
     """A person started the agent again: what held it or had ended it does so no more."""
     return replace(
