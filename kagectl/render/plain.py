@@ -12,6 +12,9 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import TypeAlias, cast
 
+import kaged.api  # noqa: F401  before protobuf: without this it loads what nobody uses, a tenth of `kagectl ps`
+
+# isort: split
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp

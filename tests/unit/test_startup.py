@@ -16,6 +16,8 @@ NOT_NEEDED = {
     "grpc_reflection.v1alpha.reflection": "made at the first call, 1 %",
     "importlib.resources": "1 %",
     "uuid": "brings `platform` along, 2 %",
+    "google.protobuf.internal.python_message": "protobuf in pure Python, 4 %",
+    "google.protobuf.text_format": "with it",
 }
 
 
@@ -23,6 +25,21 @@ def test_importing_the_daemon_leaves_alone_what_a_start_does_not_need() -> None:
     program = f"import sys, kaged.cli; print([name for name in {sorted(NOT_NEEDED)} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout == "[]\n"
+
+
+def test_kagectl_shows_agents_without_protobuf_in_pure_python_and_whoever_wants_that_gets_it() -> None:
+    program = """
+        import sys, kagectl.main, kagectl.commands.agent.listing, kagectl.client.quick
+        from kaged.api.v1 import agent_service_pb2, event_pb2
+        print([name for name in ("google.protobuf.internal.python_message", "grpc", "ssl") if name in sys.modules])
+        from google.protobuf import text_format
+        from google.protobuf.internal.python_message import GeneratedProtocolMessageType
+        print(text_format.MessageToString(event_pb2.Meta(stream="notes/a")), GeneratedProtocolMessageType.__name__)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", dedent(program)], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout == '[]\nstream: "notes/a"\n GeneratedProtocolMessageType\n'
 
 
 def test_grpc_has_no_fork_handlers_and_ssl_is_there_for_whoever_wants_it() -> None:
