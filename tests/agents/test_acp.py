@@ -15,7 +15,7 @@ from tests.agents.programs import LONG_S, Driven, needs, program
 from tests.e2e.daemon_kit import Kaged, eventually
 from tests.fakes.scripted_model import ScriptedModel, script
 
-pytestmark = [pytest.mark.agents, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.agents, pytest.mark.timeout(600)]
 Step = dict[str, object]
 
 

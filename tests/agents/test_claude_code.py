@@ -13,7 +13,7 @@ from tests.agents.programs import LONG_S, Driven, needs, program
 from tests.e2e.daemon_kit import Kaged, eventually
 from tests.fakes.scripted_model import ScriptedModel, script
 
-pytestmark = [pytest.mark.agents, pytest.mark.timeout(240), needs("claude")]
+pytestmark = [pytest.mark.agents, pytest.mark.timeout(600), needs("claude")]
 Start = Callable[..., Driven]
 
 
@@ -233,7 +233,7 @@ def test_usage_of_a_resumed_session_is_not_counted_twice(start: Start, kaged: Ka
     agent = start(script({"text": "one"}))
     assert agent.wait().state == pb.AGENT_STATE_SUCCEEDED
     first = kaged.agent(agent.id).usage
-    kaged.agents.RestartAgent(pb.RestartAgentRequest(agent=agent.id), timeout=10)
+    kaged.agents.RestartAgent(pb.RestartAgentRequest(agent=agent.id), timeout=LONG_S)
     agent.heard("turn.ended", 2)
     agent.wait()
     both = kaged.agent(agent.id).usage

@@ -14,7 +14,7 @@ from tests.agents.programs import LONG_S, Driven, needs, program
 from tests.e2e.daemon_kit import Kaged, eventually
 from tests.fakes.scripted_model import ScriptedModel, script
 
-pytestmark = [pytest.mark.agents, pytest.mark.timeout(240), needs("codex")]
+pytestmark = [pytest.mark.agents, pytest.mark.timeout(600), needs("codex")]
 Start = Callable[..., Driven]
 
 CONFIG = """

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from kaged.api.v1 import agent_service_pb2 as pb
-from tests.agents.programs import Driven, needs, program
+from tests.agents.programs import LONG_S, Driven, needs, program
 from tests.agents.test_codex import CONFIG
 from tests.e2e.daemon_kit import Kaged
 from tests.fakes.scripted_model import ScriptedModel, script
 
-pytestmark = [pytest.mark.agents, pytest.mark.timeout(240), needs("codex")]
+pytestmark = [pytest.mark.agents, pytest.mark.timeout(600), needs("codex")]
 Start = Callable[..., Driven]
 
 
@@ -76,7 +76,7 @@ def test_what_a_thread_used_over_several_runs_is_counted_once(start: Start, kage
     agent = start(script({"text": "one"}, {"text": "two"}))
     assert agent.wait().state == pb.AGENT_STATE_SUCCEEDED
     first = kaged.agent(agent.id).usage
-    kaged.agents.RestartAgent(pb.RestartAgentRequest(agent=agent.id), timeout=10)
+    kaged.agents.RestartAgent(pb.RestartAgentRequest(agent=agent.id), timeout=LONG_S)
     agent.heard("turn.ended", 2)
     assert agent.wait().state == pb.AGENT_STATE_SUCCEEDED
     assert len({event.meta.fact.signal.native_session for event in agent.heard("session.started", 2)}) == 1

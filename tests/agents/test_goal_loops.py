@@ -13,7 +13,7 @@ from tests.agents.programs import LONG_S, Driven, needs, program
 from tests.e2e.daemon_kit import Kaged, eventually
 from tests.fakes.scripted_model import ScriptedModel, script
 
-pytestmark = [pytest.mark.agents, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.agents, pytest.mark.timeout(600)]
 Step = dict[str, object]
 
 
@@ -132,12 +132,12 @@ def test_one_that_is_paused_in_the_middle_of_a_command_goes_on_with_a_persons_wo
     shell = KINDS[name].shell
     agent = start(name, shell("sleep 600"), {"text": "never"})
     agent.heard("tool.started" if name == "codex" else "tool.requested")
-    kaged.agents.PauseAgent(pb.PauseAgentRequest(agent=agent.id, now=True), timeout=10)
+    kaged.agents.PauseAgent(pb.PauseAgentRequest(agent=agent.id, now=True), timeout=LONG_S)
     eventually(lambda: kaged.agent(agent.id).state == pb.AGENT_STATE_PAUSED, "the pause", LONG_S)
     (ended,) = agent.heard("turn.ended")
     assert ended.meta.fact.signal.outcome == "cancelled"
     words = script(shell("touch b.txt"), {"text": "there"})
-    kaged.agents.ResumeAgent(pb.ResumeAgentRequest(agent=agent.id, guidance=words), timeout=10)
+    kaged.agents.ResumeAgent(pb.ResumeAgentRequest(agent=agent.id, guidance=words), timeout=LONG_S)
     done = agent.wait()
     assert (done.state, done.outcome.reason, done.run.attempt) == (pb.AGENT_STATE_SUCCEEDED, "goal", 1)
     assert len(sessions(agent)) == 1

@@ -14,7 +14,7 @@ from tests.agents.test_codex import CONFIG
 from tests.e2e.daemon_kit import Kaged, eventually
 from tests.fakes.scripted_model import ScriptedModel, script
 
-pytestmark = [pytest.mark.agents, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.agents, pytest.mark.timeout(600)]
 
 
 def kagectl(kaged: Kaged, *words: str, cwd: Path, environment: Mapping[str, str]) -> "subprocess.CompletedProcess[str]":
@@ -26,7 +26,7 @@ def kagectl(kaged: Kaged, *words: str, cwd: Path, environment: Mapping[str, str]
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), **given},
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=580,
         check=False,
     )
 

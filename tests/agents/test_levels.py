@@ -18,7 +18,7 @@ from tests.e2e.daemon_kit import Kaged, eventually
 from tests.fakes.scripted_model import ScriptedModel, script
 from tests.integration.workspace.repositories import repository
 
-pytestmark = [pytest.mark.agents, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.agents, pytest.mark.timeout(600)]
 Step = dict[str, object]
 Start = Callable[..., Driven]
 

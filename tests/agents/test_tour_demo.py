@@ -12,7 +12,7 @@ import pytest
 from tests.agents.programs import needs, program
 from tests.fakes.scripted_model import ScriptedModel
 
-pytestmark = [pytest.mark.agents, pytest.mark.timeout(300), needs("claude")]
+pytestmark = [pytest.mark.agents, pytest.mark.timeout(600), needs("claude")]
 ROOT = Path(__file__).parents[2]
 _FIXES = {
     "prices": "s/price + price/price - price/",
@@ -64,7 +64,7 @@ def test_the_demo_works_with_an_installed_claude_code(folder: Path) -> None:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=280,
+            timeout=580,
             check=False,
         )
     assert done.returncode == 0, done.stdout + done.stderr
