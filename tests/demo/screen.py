@@ -1,6 +1,7 @@
 """Lines on the terminal: when, who, what. Colours only on a terminal; one short line for each try of a tool."""
 
 import os
+import re
 import shutil
 import sys
 import time
@@ -26,9 +27,18 @@ class Screen:
         """The narrator."""
         print(f"   {text}", flush=True)
 
-    def command(self, text: str) -> None:
-        """What a person would type."""
-        print(self._paint("2", f" $ {self._cut(text, 3)}"), flush=True)
+    def command(self, text: str, *, whole: bool = False) -> None:
+        """What a person would type; `whole`: over several lines, broken before options."""
+        if not whole:
+            print(self._paint("2", f" $ {self._cut(text, 3)}"), flush=True)
+            return
+        rows = [""]
+        for part in re.split(r" (?=-)", text):
+            if rows[-1] and len(rows[-1]) + len(part) > self._width - 10:
+                rows.append(part)
+            else:
+                rows[-1] = f"{rows[-1]} {part}".strip()
+        print(self._paint("2", " $ " + " \\\n       ".join(rows)), flush=True)
 
     def fact(self, who: str, text: str, *, bright: bool = False) -> None:
         """An event."""

@@ -143,7 +143,7 @@ class Story:
             rules = ["--until", check, "--approve", "on-commit"]
             words = ["run", "-d", task.goal, "--name", job, *rules, *task.options, "--repo", str(self._repository.main)]
             brief = [Path(word).name if os.path.isabs(word) else word for word in (*words, "--", *task.command)]
-            self._screen.command(shown(brief))
+            self._screen.command(shown(brief), whole=job == JOBS[0])
             await asyncio.to_thread(self.service.ctl, *words, *settings, "--", *task.command)
         await follower.wait(
             lambda seen: len(seen.agents) == len(JOBS) and all(agent.pid for agent in seen.agents.values()),
