@@ -42,6 +42,10 @@ _GIVEN_UP: Final = {
     "no_progress": "nothing changes any more",
     "output_matches": "it said what ends the work",
 }
+_UNABLE: Final = {
+    "auth": "it may not use its account",
+    "context_exhausted": "its session has no room left, the next turn begins a new one",
+}
 _MOST: Final = {"iterations": "5", "tokens": "100k", "cost": "1usd", "time": "1h"}
 
 
@@ -129,6 +133,12 @@ class Story:
             case "agent_restart_scheduled":
                 wait_us = fact.agent_restart_scheduled.delay_us
                 return self._lines(event, "waits", f"starts again in {words.micros(wait_us)}", colour="yellow")
+            case "agent_stop_wanted" if fact.agent_stop_wanted.cause == "turn":
+                return self._lines(event, "turn", "what comes next needs a new process")
+            case "workspace_restored":
+                done = fact.workspace_restored
+                when = f", after turn {done.turn}" if done.turn else ""
+                return self._lines(event, "edit", f"its files are those of checkpoint {done.number} again{when}")
             case "agent_stop_wanted" if fact.agent_stop_wanted.cause not in ("goal",):
                 limit = f" ({safe(fact.agent_stop_wanted.limit)})" if fact.agent_stop_wanted.limit else ""
                 return self._lines(
@@ -289,7 +299,8 @@ class Story:
         elif judged.verdict == "succeeded":
             said = f"the goal is reached{f' ({checks})' if checks else ''}"
         else:
-            said = "the turn failed" if judged.turn_failed else checks or safe(judged.why.replace("_", " "))
+            failed = _UNABLE.get(judged.why) or ("the turn failed" if judged.turn_failed else "")
+            said = failed or checks or safe(judged.why.replace("_", " "))
         files = judged.files_changed
         more = (
             f" · {files} file{'s' if files != 1 else ''}, +{judged.lines_added} -{judged.lines_removed}"
@@ -317,6 +328,9 @@ class Story:
         elif paused.until_us:
             until = words.clock(paused.until_us, self._zone, parts="%H:%M:%S")
             return self._lines(event, "paused", f"waits for the limit of its account, until {until}")
+        elif paused.failure == "auth":
+            said = "it may not use its account: sign in, or mend its key"
+            hint = f"kagectl agent resume {name}"
         else:
             said = {"user": "by a person", "guard": "by a guardrail"}.get(paused.cause, safe(paused.cause))
             hint = f"kagectl agent resume {name}"

@@ -131,3 +131,23 @@ def test_what_was_kept_is_named_when_an_agent_is_removed() -> None:
         "  branch kage/web stays",
     ]
     assert render.removed(agents.RemovedWorkspace(path="/p")) == ""
+
+
+def test_checkpoints_are_a_table_and_a_restore_says_how_to_have_it_undone() -> None:
+    one = spaces.WorkspaceSnapshot(
+        number=3, turn=4, seq=120, commit="c" * 40, native_session="s-1", note="After turn 4"
+    )
+    one.create_time.seconds = 1000
+    two = spaces.WorkspaceSnapshot(number=4, commit="d" * 40, note="Asked for")
+    two.create_time.seconds = 1060
+    assert render.checkpoints([one, two], 1120.0).splitlines() == [
+        "NUMBER  TURN  AGE  SEQ  COMMIT        SESSION  WHY",
+        "     3     4  2m   120  cccccccccccc  s-1      After turn 4",
+        "     4     -  1m     -  dddddddddddd  -        Asked for",
+    ]
+    assert "kagectl agent snapshot" in render.checkpoints([], 0.0)
+    done = spaces.RestoreWorkspaceResponse(number=3, turn=4, files=2, kept="refs/kage/snapshots/k3f9x2ab/5")
+    assert render.restored(done, "web").splitlines() == [
+        "2 files are those of checkpoint 3 (after turn 4) again",
+        "what was there is checkpoint 5: kagectl agent restore web --checkpoint 5",
+    ]

@@ -15,7 +15,7 @@ from kaged.api.v1 import workspace_service_pb2 as pb
     cls=Verb,
     examples="""
 kagectl agent checkpoints web
-kagectl agent show web --as-of 1234        what it was at a checkpoint, by its SEQ
+kagectl agent show web --at 1234           what it was at a checkpoint, by its SEQ
 """,
 )
 @click.argument("agent", shell_complete=names_of("agents"))
