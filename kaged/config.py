@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from kaged.domain.errors import Invalid
 from kaged.domain.frozen import frozen
+from kaged.domain.notice import Notifying, parse_notifying
 from kaged.domain.places import LoopbackPlace, parse_place
 from kaged.domain.quantities import parse_duration_limit_us
 from kaged.domain.spec import MIN_SPOOL_BYTES
@@ -40,6 +41,7 @@ class Config:
     on_stop: str = "auto"
     keep_output_s: float = 0.0
     share_with_group: str = ""  # its members are the owner
+    notify: Notifying = Notifying()
 
     @property
     def runs_dir(self) -> Path:
@@ -181,6 +183,8 @@ def _with(config: Config, values: Mapping[str, Any], path: Path) -> Config:
                 changes["keep_output_s"] = 0.0 if limit is None else limit / 1e6
             case "share_with_group" if isinstance(value, str):
                 changes[key] = value
+            case "notify":
+                changes[key] = parse_notifying(value, f"{path}: notify")
             case "agent_socket":
                 changes[key] = Path(str(value)).absolute()
             case _ if key in {item.name for item in fields(Config)}:

@@ -26,6 +26,7 @@ from kaged.daemon.space import Space
 from kaged.daemon.standing import Standing
 from kaged.domain.errors import KageError
 from kaged.domain.events.daemon import DaemonEvent
+from kaged.executors.announcer import LocalAnnouncer, passed_on
 from kaged.executors.carried import install_python
 from kaged.executors.checks import LocalChecker
 from kaged.executors.daemon_lock import DaemonLock
@@ -38,6 +39,7 @@ from kaged.rpc.identity import AgentGate, Identity, OwnerGate, run_token, secret
 from kaged.rpc.server import Doors
 from kaged.runtime.core import Core
 from kaged.runtime.engine import Caller
+from kaged.runtime.notices import Notices
 from kaged.runtime.queue import Places
 from kaged.runtime.retention import keep_retention
 from kaged.runtime.runs.held import Fence
@@ -55,7 +57,7 @@ from kaged.version import __version__
 from kaged.workspace.provider import LocalWorkspaces
 
 _PLACES: Final = ("max_agents", "max_agents_per_namespace")
-_RELOADABLE: Final = frozenset(("log_level", "min_free_bytes", "on_stop", "keep_output_s", *_PLACES))
+_RELOADABLE: Final = frozenset(("log_level", "min_free_bytes", "on_stop", "keep_output_s", "notify", *_PLACES))
 _TICK_S: Final = 1.0  # each one costs an idle daemon 0.02 % of a core
 EXIT_OK: Final = 0
 EXIT_STORE_FAILED: Final = 74  # EX_IOERR: what reached the disk is unknown
@@ -143,9 +145,14 @@ class Daemon:
         journal.start()
         core = self._core = standing.core = self._build(journal, key)
         core.engine.listen(standing)
+        hook_env = {**base_environment(self._environ), **passed_on(self._environ)}
+        announcer = LocalAnnouncer(lambda: self._config.notify, hook_env, str(config.socket))
+        notices = Notices(core.engine, core.agents.load, announcer)
+        core.engine.listen(notices)
         space = self._space = Space(config.state_dir, core, doors, standing)
         async with asyncio.TaskGroup() as group:
             children = group.create_task(core.children.serve(), name="children")
+            telling = group.create_task(announcer.serve(), name="notices")
             goals = group.create_task(core.goals.serve(), name="goals")
             ticking = group.create_task(self._tick(space), name="tick")
             keeping = group.create_task(keep_retention(core, lambda: self._config.keep_output_s), name="retention")
@@ -154,6 +161,7 @@ class Daemon:
             space.look(config.min_free_bytes)
             standing.detail = "looking at every run"
             recovered = await core.recovery.run()
+            notices.sum_up()
             await doors.open(core)
             standing.set(pb.DAEMON_PHASE_SERVING, f"adopted {recovered.adopted}, settled {recovered.settled} runs")
             space.look(config.min_free_bytes)
@@ -173,6 +181,7 @@ class Daemon:
             overlaps.cancel()
             children.cancel()
             ticking.cancel()
+            telling.cancel()
             keeping.cancel()
             watching.cancel()
         core.timers.close()
