@@ -1,5 +1,6 @@
 """What a group of rows gets: where to work, how long, the machine's fdatasync right now, and a place for lines."""
 
+import compileall
 import shutil
 import tempfile
 import time
@@ -30,6 +31,10 @@ class Bench:
     def __post_init__(self) -> None:
         self.cache.mkdir(exist_ok=True)
         (self.cache / ".gitignore").write_text("*\n")
+        # As an installation has it. Without, and where the environment forbids Python to write it, each start of kaged
+        # and of kagectl compiled what had been edited since: up to 0.2 s that were measured as Kage's.
+        for package in ("kaged", "kagectl"):
+            compileall.compile_dir(ROOT / package, quiet=1)
         self.folder = Path(tempfile.mkdtemp(prefix="run-", dir=self.cache))
 
     def close(self) -> None:
