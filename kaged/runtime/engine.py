@@ -16,6 +16,7 @@ from kaged.api.v1 import event_pb2
 from kaged.crash_points import Point, passed
 from kaged.domain.errors import AlreadyExists, KageError
 from kaged.domain.events import facts
+from kaged.domain.events.every import DomainEvent
 from kaged.domain.frozen import frozen
 from kaged.domain.world import Changed, World, tree_of
 from kaged.runtime.system import System
@@ -23,7 +24,7 @@ from kaged.store.derived.operations import Operation, find_operation, operation_
 from kaged.store.derived.views import Row, agent_stream, rows, tree_stream
 from kaged.store.log.journal import Journal
 from kaged.store.reading.selection import FIRST_AGENT_ACTOR
-from kaged.store.wire.codec import DomainEvent, Draft, encode
+from kaged.store.wire.codec import Draft, encode
 
 DAEMON: Final = 1
 OWNER: Final = 2

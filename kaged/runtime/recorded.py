@@ -1,8 +1,9 @@
 """The daemon's own facts, read back from the journal. What they are in bytes: `store/wire/codec.py`."""
 
 from kaged.api.v1 import event_pb2
+from kaged.domain.events.every import DomainEvent
 from kaged.store.reading.reader import Reader
-from kaged.store.wire.codec import DomainEvent, decode
+from kaged.store.wire.codec import decode
 from kaged.store.wire.record import payload
 
 

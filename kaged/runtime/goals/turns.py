@@ -12,11 +12,12 @@ from typing import Final
 from kaged.api.v1 import event_pb2
 from kaged.domain.events import facts
 from kaged.domain.events import goal as goal_facts
+from kaged.domain.events.every import DomainEvent
 from kaged.domain.frozen import frozen
 from kaged.store.derived.views import agent_stream
 from kaged.store.reading.reader import Reader
 from kaged.store.reading.selection import select
-from kaged.store.wire.codec import DomainEvent, decode
+from kaged.store.wire.codec import decode
 from kaged.store.wire.record import payload
 
 _EVENTS: Final = 4000

@@ -83,8 +83,8 @@ def reindex(
     if cursor is not None and not restart and len(resumable) == len(rebuilders):
         seq = unpack_seq(cursor)
         if seq > first_seq:
-            for rebuilder in resumable:
-                rebuilder.resume(store, seq)
+            for each in resumable:
+                each.resume(store, seq)
     else:
         batch = store.batch()
         for family in DERIVED:
