@@ -115,6 +115,7 @@ _FLATS: Final = (
     Flat(workspace_facts.WorkspaceSnapshotted, "workspace_snapshotted", note),
     Flat(workspace_facts.WorkspaceMerged, "workspace_merged"),
     Flat(workspace_facts.WorkspaceRemoved, "workspace_removed", note),
+    Flat(workspace_facts.WorkspaceRestored, "workspace_restored"),
     Flat(workspace_facts.WorkspaceOverlapped, "workspace_overlapped", note),
     Flat(facts.DaemonStarted, "daemon_started"),
     Flat(facts.DaemonStopped, "daemon_stopped"),
