@@ -331,6 +331,14 @@ def test_one_that_may_not_sign_in_is_held_at_once_and_a_new_process_goes_on_with
     assert (ended.run.attempt, ended.usage.native_session) == (3, held.usage.native_session)
 
 
+def test_a_turn_in_which_nothing_could_be_done_is_no_reason_for_a_checkpoint(kaged, tmp_path):
+    repo = repository(tmp_path / "repo", **{"a.txt": "zero\n"})
+    place = spec_pb2.Workspace(kind=spec_pb2.WORKSPACE_KIND_WORKTREE)
+    agent = spawn(kaged, repo, "step", "barred", workspace=place, success=[DONE], checkpoint_every=1)
+    until(kaged, agent, pb.AGENT_STATE_PAUSED)
+    assert [each.turn for each in snapshots(kaged, agent)] == [1]
+
+
 def test_a_session_with_no_room_left_is_followed_by_a_new_one_and_its_turn_is_counted(kaged, tmp_path):
     agent = spawn(kaged, tmp_path / "a", "step", "full", "done", success=[DONE])
     ended = kaged.wait(agent)

@@ -257,7 +257,11 @@ class Goals:
         now = self._waits(agent)
         if now is None:
             return
-        await self._keep_place(now)
+        unable = evidence.parked_until_us or (
+            evidence.failed and state.goal is not None and state.goal.failure == "auth"
+        )
+        if not unable:  # nothing was done in such a turn, and it is not counted
+            await self._keep_place(now)
         now = self._waits(agent)
         if now is None:
             return
