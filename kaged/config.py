@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from kaged.domain.errors import Invalid
 from kaged.domain.frozen import frozen
-from kaged.domain.notice import Notifying, parse_notifying
+from kaged.domain.notice import Notifying
 from kaged.domain.places import LoopbackPlace, parse_place
 from kaged.domain.quantities import parse_duration_limit_us
 from kaged.domain.spec import MIN_SPOOL_BYTES
@@ -184,6 +184,8 @@ def _with(config: Config, values: Mapping[str, Any], path: Path) -> Config:
             case "share_with_group" if isinstance(value, str):
                 changes[key] = value
             case "notify":
+                from kaged.domain.notify_table import parse_notifying  # noqa: PLC0415  10 ms of a start, for few
+
                 changes[key] = parse_notifying(value, f"{path}: notify")
             case "agent_socket":
                 changes[key] = Path(str(value)).absolute()

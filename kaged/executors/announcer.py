@@ -19,7 +19,6 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Final
-from urllib.parse import urlsplit
 
 from kaged.domain.notice import Notice, Notifying, Reason
 
@@ -163,6 +162,7 @@ def _post_once(how: Notifying, body: bytes) -> tuple[str, bool]:
     """What went wrong, and whether another try may help. Redirects are not followed."""
     # 20 ms of a start with ssl, which only the first notice by a webhook needs.
     import http.client  # noqa: PLC0415
+    from urllib.parse import urlsplit  # noqa: PLC0415
 
     parts = urlsplit(how.webhook)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection

@@ -3,7 +3,8 @@
 import pytest
 
 from kaged.domain.errors import Invalid
-from kaged.domain.notice import REASONS, Notifying, parse_notifying, webhook_problem
+from kaged.domain.notice import REASONS, Notifying
+from kaged.domain.notify_table import parse_notifying, webhook_problem
 
 
 def test_a_table_says_how_people_are_told():
