@@ -12,6 +12,7 @@ import re
 import signal
 
 from kaged.domain.errors import Invalid
+from kaged.domain.late_pattern import late_pattern
 
 MAX_DURATION_US = 2**63 - 1
 
@@ -29,11 +30,11 @@ _DURATION_UNITS_US = {
     "us": 1,
 }
 _DURATION_ALIASES = {"min": "m", "sec": "s", "µs": "us", "μs": "us"}
-_DURATION_PART = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([a-zµμ]+)", re.ASCII)
-_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?", re.ASCII)
+_DURATION_PART = late_pattern(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([a-zµμ]+)", re.ASCII)
+_NUMBER = late_pattern(r"[0-9]+(?:\.[0-9]+)?", re.ASCII)
 
-_LABEL_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9])?")
-_LABEL_PREFIX = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*")
+_LABEL_NAME = late_pattern(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9])?")
+_LABEL_PREFIX = late_pattern(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*")
 
 
 def shown(text: str, max_chars: int = 40) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
+from kaged.domain.late_pattern import late_pattern
 from kaged.guardrails.context import Level
 
 _KEEPS: Final[Mapping[str, tuple[Level, ...]]] = MappingProxyType(
@@ -30,15 +31,15 @@ _WHY: Final[Mapping[str, str]] = MappingProxyType(
 # Flags with which an agent stops asking.
 _UNASKED: Final[Mapping[str, re.Pattern[str]]] = MappingProxyType(
     {
-        "claude-code": re.compile(
+        "claude-code": late_pattern(
             r"--(allow-)?dangerously-skip-permissions|--permission-mode[= ](bypassPermissions|acceptEdits|dontAsk|auto)"
             r"|--allowed-?[tT]ools\b|--permission-prompt-tool[= ](?!stdio)"
         ),
-        "codex": re.compile(
+        "codex": late_pattern(
             r"--dangerously-bypass-approvals-and-sandbox|--full-auto|--yolo|approval_policy\s*=\s*.?never"
             r"|(-a|--ask-for-approval)[= ]never|approval_policy\s*=\s*.?on-failure"
         ),
-        "acp": re.compile(
+        "acp": late_pattern(
             r"(^|\s)(-y|--yolo|--auto|--allow-all-tools|--allow-all)(\s|$)|--approval-mode[= ](yolo|auto_edit)"
         ),
     }

@@ -5,8 +5,9 @@ is lost by a cut: the raw bytes are in the run's output chunks.
 """
 
 import json
-import re
 from typing import Final, TypeAlias
+
+from kaged.domain.late_pattern import late_pattern
 
 Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
 
@@ -14,7 +15,7 @@ MAX_TEXT_BYTES: Final = 64 << 10
 MAX_JSON_BYTES: Final = 256 << 10
 MAX_WORD_BYTES: Final = 256
 _compact: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-_LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")  # JSON can spell them, UTF-8 and protobuf cannot
+_LONE_SURROGATE: Final = late_pattern("[\ud800-\udfff]")  # JSON can spell them, UTF-8 and protobuf cannot
 _ENVELOPE_BYTES: Final = 64  # what `{"cut":true,"bytes":N,"head":""}` needs besides the head
 
 

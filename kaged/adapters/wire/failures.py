@@ -8,6 +8,7 @@ is tried again and counted.
 import re
 from typing import Final
 
+from kaged.domain.late_pattern import late_pattern
 from kaged.domain.signals import FailureWord
 
 _TEXTS: Final[tuple[tuple[FailureWord, tuple[str, ...]], ...]] = (
@@ -42,7 +43,7 @@ _TEXTS: Final[tuple[tuple[FailureWord, tuple[str, ...]], ...]] = (
         ),
     ),
 )
-_PATTERNS: Final = tuple((word, re.compile("|".join(texts), re.IGNORECASE)) for word, texts in _TEXTS)
+_PATTERNS: Final = tuple((word, late_pattern("|".join(texts), re.IGNORECASE)) for word, texts in _TEXTS)
 _STATUSES: Final[dict[int, FailureWord]] = {401: "auth", 402: "auth", 403: "auth", 429: "rate_limit"}
 _MAX_CHARS: Final = 4000  # the beginning of an error says what it is
 

@@ -11,16 +11,17 @@ from typing import Literal
 
 from kaged.domain.errors import Invalid
 from kaged.domain.frozen import frozen
+from kaged.domain.late_pattern import late_pattern
 from kaged.domain.quantities import shown
 
 TokenKind = Literal["name", "keyword", "comparator", "(", ")", "-", "end"]
 
-_SPACE = re.compile(r"\s*")
-_STRUCTURE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)|(==|<=|>=|!=|<>|=~|!~|[=<>:])|([()-])")
-_BARE_KEY = re.compile(r"[A-Za-z0-9_./-]+")
-_BARE_VALUE = re.compile(r"""[^\s()<>=!,"'\\]+""")
-_STRING = re.compile(r""""((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'""", re.DOTALL)
-_PIECE = re.compile(r"[^\\*]+|\*|\\u[0-9A-Fa-f]{4}|\\.", re.DOTALL)
+_SPACE = late_pattern(r"\s*")
+_STRUCTURE = late_pattern(r"([A-Za-z_][A-Za-z0-9_]*)|(==|<=|>=|!=|<>|=~|!~|[=<>:])|([()-])")
+_BARE_KEY = late_pattern(r"[A-Za-z0-9_./-]+")
+_BARE_VALUE = late_pattern(r"""[^\s()<>=!,"'\\]+""")
+_STRING = late_pattern(r""""((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'""", re.DOTALL)
+_PIECE = late_pattern(r"[^\\*]+|\*|\\u[0-9A-Fa-f]{4}|\\.", re.DOTALL)
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "\\": "\\", '"': '"', "'": "'", "*": "*"}
 _KEYWORDS = ("AND", "OR", "NOT")
 _FOREIGN = {

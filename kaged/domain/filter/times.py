@@ -4,12 +4,13 @@
 without one means another moment on another machine. Digits after the sixth of a second are cut off.
 """
 
-import re
 from datetime import UTC, datetime, timedelta
+
+from kaged.domain.late_pattern import late_pattern
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_TIME = re.compile(
+_TIME = late_pattern(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ]"
     r"([0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,18}))?"
     r"([Zz]|[+-][0-9]{2}:[0-9]{2})"
