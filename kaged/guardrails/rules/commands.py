@@ -14,8 +14,8 @@ from kaged.guardrails.paths import below, glob_root, has_glob
 from kaged.guardrails.rules.workspace import outside
 from kaged.guardrails.shell.git import danger
 from kaged.guardrails.shell.script import Command
-from kaged.guardrails.shell.unwrap import PRIVILEGE
 from kaged.guardrails.shell.words import words_in
+from kaged.guardrails.shell.wrappers import PRIVILEGE
 from kaged.guardrails.verdict import PASS, Verdict, strictest
 
 Found = tuple[str, str]  # (kind of danger, what it does)

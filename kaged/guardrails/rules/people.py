@@ -13,7 +13,7 @@ from typing import Final
 from kaged.guardrails.action import WRITING, Action, Step
 from kaged.guardrails.context import Context, PeopleRule
 from kaged.guardrails.paths import fits, inside, may_fit
-from kaged.guardrails.shell.unwrap import SHELLS
+from kaged.guardrails.shell.wrappers import SHELLS
 from kaged.guardrails.verdict import Verdict, strictest
 
 _ALIASES: Final = {"bash": "command", "shell": "command", "execute": "command", "exec": "command"}

@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 
 from kaged.guardrails.action import Action, Kind, command_action
 from kaged.guardrails.paths import normal
-from kaged.guardrails.shell.effects import host_of
+from kaged.guardrails.shell.hosts import host_of
 
 Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
 
