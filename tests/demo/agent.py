@@ -28,7 +28,7 @@ from tests.demo.edits import Edit, edits
 _RAN = re.compile(r"^Ran (\d+) test", re.MULTILINE)
 _BAD = re.compile(r"\b(?:failures|errors)=(\d+)")
 _TEST_LIMIT_S = 20
-_EDITS_A_TURN = 8
+_EDITS_A_TURN = 6
 
 
 class Mouth:

@@ -33,7 +33,7 @@ class Screen:
             print(self._paint("2", f" $ {self._cut(text, 3)}"), flush=True)
             return
         rows = [""]
-        for part in re.split(r" (?=-)", text):
+        for part in re.split(r" (?=--)", text):
             if rows[-1] and len(rows[-1]) + len(part) > self._width - 10:
                 rows.append(part)
             else:

@@ -244,6 +244,8 @@ class Story:
     def _waits(self, job: str) -> bool:
         """Whether an agent's last words are the end of its turn, or a question."""
         path = (self._transcripts / job).with_suffix(".out")
+        if not path.exists():
+            return False  # it has not begun to speak
         last = (path.read_bytes().splitlines() or [b""])[-1]
         return any(word in last for word in (b'"turn.ended"', b'"approval.request"', b'"result"', b'"control_request"'))
 

@@ -16,7 +16,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]  # half a minute on a machine that has nothing else to do
 
 _FAKE_CLAUDE = """#!{python}
 import json, pathlib, re, subprocess, sys, time
@@ -73,7 +73,7 @@ def _demo(tmp_path: Path, **settings: str) -> "subprocess.CompletedProcess[str]"
         env=environment,
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=170,
         check=False,
         start_new_session=True,
     )
