@@ -99,3 +99,30 @@ def test_a_sentence_in_front_is_the_goal_and_everything_behind_dashes_is_the_com
 
     verb.main(words, standalone_mode=False)
     assert (heard["goal"], heard["command"]) == (goal, command)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["shrink", "--until", "cmd: true", "--", "./shrink.py"], ["fix", "--agent", "claude"]],
+)
+def test_a_goal_of_one_word_is_not_taken_for_a_command_that_swallows_the_options(words):
+    @click.command(cls=SpecVerb, context_settings={"allow_interspersed_args": False})
+    @spec_options
+    def verb(**options: object) -> None:
+        raise AssertionError(options)
+
+    with pytest.raises(Complaint, match="a goal or a command"):
+        verb.main(words, standalone_mode=False)
+
+
+@pytest.mark.parametrize("words", [["npm", "-C", "web", "test", "--", "--watch"], ["tool", "--agent", "of its own"]])
+def test_a_commands_own_options_are_its_own(words):
+    heard: dict[str, object] = {}
+
+    @click.command(cls=SpecVerb, context_settings={"allow_interspersed_args": False})
+    @spec_options
+    def verb(**options: object) -> None:
+        heard.update(options)
+
+    verb.main(words, standalone_mode=False)
+    assert (heard["goal"], heard["command"]) == (None, tuple(words))

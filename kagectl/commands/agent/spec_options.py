@@ -7,6 +7,7 @@ from typing import TypeVar
 import click
 
 from kagectl.agent_kinds import KINDS
+from kagectl.errors import Complaint
 from kagectl.guards import OPTIONS as GUARD_OPTIONS
 from kagectl.loops import CRITERIA
 from kagectl.specfile import agent_file
@@ -94,15 +95,25 @@ _OPTIONS: tuple[Callable[[F], F], ...] = (
 )
 
 
+# Behind the first word these would go to a command of that name, and hardly ever are its own.
+_OF_GOALS = frozenset({"--until", "--max-iterations", "--max-cost", "--max-tokens", "--approve"})
+
+
 class SpecVerb(Verb):
-    """A command that takes a spec. Its first word is the goal when it is a sentence and no `--` stands before it."""
+    """A command that takes a spec. Its first word is the goal when it is a sentence and no `--` stands before it; one
+    word that could be either is refused."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         given = list(args)
         left = super().parse_args(ctx, args)
         words: tuple[str, ...] = ctx.params.get("command", ())
         at = len(given) - len(words)
-        if not words or " " not in words[0].strip() or (at and given[at - 1] == "--"):
+        if not words or (at and given[at - 1] == "--"):
+            return left
+        if " " not in words[0].strip():
+            if words[1:2] and (words[1] in _OF_GOALS or (words[1] == "--agent" and {*words[2:3]} & {*KINDS})):
+                hint = f"for a goal of one word: --goal {words[0]}; for a command: -- {words[0]}"
+                raise Complaint(f"is {words[0]!r} a goal or a command? {words[1]} stands behind it", hint=hint)
             return left
         ctx.params.clear()  # what has a value already would keep it
         return super().parse_args(ctx, [*given[:at], "--goal", words[0], *words[1:]])
