@@ -13,6 +13,7 @@ from kaged.guardrails.paths import pattern_problem
 from kaged.guardrails.policy import Ground
 
 _PLAIN: Final = "command"
+_BY_GIT: Final = "acp"
 
 
 def violations(spec: AgentSpec, ground: Ground) -> Iterator[tuple[str, str]]:
@@ -26,6 +27,10 @@ def violations(spec: AgentSpec, ground: Ground) -> Iterator[tuple[str, str]]:
     if problem := levels.problem(level, spec.adapter, spec.command):
         said = "" if guard.approve else f" ({ground.approve_from})"
         yield "spec.guard.approve", f"{level}{said} {problem}"
+    elif level == "on-commit" and spec.adapter == _BY_GIT and spec.workspace.kind == "here":
+        # The protocol cannot make such an agent ask, but git holds its commits where the hooks are its own.
+        said = "" if guard.approve else f" ({ground.approve_from})"
+        yield "spec.guard.approve", f"{level}{said} needs a workspace of its own: --workspace worktree or copy"
     for number, rule in enumerate(guard.rules):
         at = f"spec.guard.rules[{number}]"
         if rule.verdict not in ("allow", "ask", "deny"):

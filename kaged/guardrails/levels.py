@@ -17,7 +17,7 @@ _KEEPS: Final[Mapping[str, tuple[Level, ...]]] = MappingProxyType(
         "command": ("none",),
         "claude-code": ("none", "on-commit", "on-write", "always"),
         "codex": ("none", "on-commit", "on-write"),
-        "acp": ("none", "on-commit", "on-write"),
+        "acp": ("none", "on-commit"),
         "jsonl": ("none", "on-commit", "on-write", "always"),
     }
 )
@@ -25,7 +25,7 @@ _WHY: Final[Mapping[str, str]] = MappingProxyType(
     {
         "command": "a plain command asks nothing; run it as an agent that does (--agent, or --adapter jsonl)",
         "codex": "codex reads without asking; use on-write, which asks before everything else",
-        "acp": "agents of this protocol read without asking; use on-write, which asks before everything else",
+        "acp": "agents of this protocol ask only what their own settings do not allow; use on-commit, which git holds",
     }
 )
 # Flags with which an agent stops asking.

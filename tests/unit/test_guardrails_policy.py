@@ -1,13 +1,14 @@
 """Policy files: layers, origins, what a repository may not say, and errors that point at the place."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from kaged.adapters.registry import ADAPTERS
 from kaged.domain.assignment import Assignment
 from kaged.domain.errors import Invalid
-from kaged.domain.place_spec import Guard, GuardRule
+from kaged.domain.place_spec import Guard, GuardRule, Workspace
 from kaged.domain.spec import AgentSpec
 from kaged.guardrails import admission, levels
 from kaged.guardrails.keys import KEYS, nearest
@@ -224,9 +225,10 @@ def test_files_are_found_for_a_folder_and_a_home_that_is_a_repository_is_no_work
         ("always", "codex", ("codex", "app-server"), False),
         ("on-write", "codex", ("codex", "app-server", "-c", 'approval_policy="never"'), False),
         ("on-commit", "codex-exec", ("codex", "exec"), False),
-        ("on-write", "acp", ("gemini", "--acp"), True),
-        ("on-write", "acp", ("gemini", "--acp", "--yolo"), False),
-        ("on-write", "acp", ("copilot", "--acp", "--allow-all-tools"), False),
+        ("on-write", "acp", ("gemini", "--acp"), False),
+        ("on-commit", "acp", ("gemini", "--acp"), True),
+        ("on-commit", "acp", ("gemini", "--acp", "--yolo"), False),
+        ("on-commit", "acp", ("copilot", "--acp", "--allow-all-tools"), False),
         ("always", "acp", ("gemini", "--acp"), False),
         ("on-write", "some-new-kind", ("x",), False),
     ],
@@ -281,3 +283,9 @@ def test_an_agent_with_a_level_is_made_to_ask():
     assert b"approvalPolicy" not in codex("")
     assert b'"approvalPolicy":"untrusted"' in codex("on-write")
     assert b'"approvalPolicy":"untrusted"' in codex("on-commit", "an-earlier-thread")
+
+
+@pytest.mark.parametrize(("kind", "kept"), [("here", False), ("worktree", True), ("copy", True)])
+def test_commits_of_an_agent_that_cannot_be_made_to_ask_are_held_only_where_git_can_hold_them(kind, kept):
+    wanted = replace(spec(Guard(approve="on-commit"), "acp"), workspace=Workspace(kind=kind))
+    assert (list(admission.violations(wanted, PLAIN)) == []) is kept
