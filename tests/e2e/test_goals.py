@@ -266,8 +266,8 @@ def test_files_are_not_put_back_under_an_agent_at_work_nor_to_what_is_not_there(
 
 
 def snapshots(kaged: Kaged, agent: str) -> list[workspace_pb.WorkspaceSnapshot]:
-    request = workspace_pb.ListWorkspaceSnapshotsRequest(agent=agent)
-    return list(stub(kaged).ListWorkspaceSnapshots(request, timeout=DEADLINE_S).snapshots)
+    request = workspace_pb.GetWorkspaceSnapshotsRequest(agent=agent)
+    return list(stub(kaged).GetWorkspaceSnapshots(request, timeout=DEADLINE_S).snapshots)
 
 
 def test_a_checkpoint_of_a_folder_that_is_not_the_agents_own_is_refused(kaged, tmp_path):

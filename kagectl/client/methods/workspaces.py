@@ -8,8 +8,8 @@ MERGE_WORKSPACE = Unary("WorkspaceService/MergeWorkspace", pb.MergeWorkspaceRequ
 SNAPSHOT_WORKSPACE = Unary(
     "WorkspaceService/SnapshotWorkspace", pb.SnapshotWorkspaceRequest, pb.SnapshotWorkspaceResponse
 )
-LIST_WORKSPACE_SNAPSHOTS = Unary(
-    "WorkspaceService/ListWorkspaceSnapshots", pb.ListWorkspaceSnapshotsRequest, pb.ListWorkspaceSnapshotsResponse
+GET_WORKSPACE_SNAPSHOTS = Unary(
+    "WorkspaceService/GetWorkspaceSnapshots", pb.GetWorkspaceSnapshotsRequest, pb.GetWorkspaceSnapshotsResponse
 )
 RESTORE_WORKSPACE = Unary("WorkspaceService/RestoreWorkspace", pb.RestoreWorkspaceRequest, pb.RestoreWorkspaceResponse)
 GET_OVERLAPS = Unary("WorkspaceService/GetOverlaps", pb.GetOverlapsRequest, pb.GetOverlapsResponse)

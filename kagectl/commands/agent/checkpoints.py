@@ -3,7 +3,7 @@
 import click
 
 from kagectl import show
-from kagectl.client.methods.workspaces import LIST_WORKSPACE_SNAPSHOTS, RESTORE_WORKSPACE
+from kagectl.client.methods.workspaces import GET_WORKSPACE_SNAPSHOTS, RESTORE_WORKSPACE
 from kagectl.connect import dial
 from kagectl.render import workspaces as render
 from kagectl.session import Session
@@ -26,7 +26,7 @@ def checkpoints(session: Session, agent: str) -> None:
     `--checkpoint-every 2` takes one after every second turn, `kagectl agent snapshot` takes one now.
     """
     with dial(session) as client:
-        found = client.call(LIST_WORKSPACE_SNAPSHOTS, pb.ListWorkspaceSnapshotsRequest(agent=agent)).snapshots
+        found = client.call(GET_WORKSPACE_SNAPSHOTS, pb.GetWorkspaceSnapshotsRequest(agent=agent)).snapshots
     show.many(
         session,
         list(found),

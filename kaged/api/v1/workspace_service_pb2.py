@@ -25,15 +25,15 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$kaged/api/v1/workspace_service.proto\x12\x0ckaged.api.v1\x1a\x1fgoogle/protobuf/timestamp.proto\":\n\x17GetWorkspaceDiffRequest\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x10\n\x08no_patch\x18\x02 \x01(\x08\"\xab\x02\n\x18GetWorkspaceDiffResponse\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x0e\n\x06\x62ranch\x18\x03 \x01(\t\x12\x0c\n\x04\x62\x61se\x18\x04 \x01(\t\x12\x13\n\x0b\x62\x61se_commit\x18\x05 \x01(\t\x12\x13\n\x0bhead_commit\x18\x06 \x01(\t\x12\'\n\x05\x66iles\x18\x07 \x03(\x0b\x32\x18.kaged.api.v1.FileChange\x12\r\n\x05patch\x18\x08 \x01(\x0c\x12\x11\n\ttruncated\x18\t \x01(\x08\x12\x0f\n\x07\x63ommits\x18\n \x01(\r\x12\x13\n\x0buncommitted\x18\x0b \x01(\r\x12\x10\n\x08left_out\x18\x0c \x03(\t\x12\'\n\x08overlaps\x18\r \x03(\x0b\x32\x15.kaged.api.v1.Overlap\"\\\n\nFileChange\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0e\n\x06status\x18\x02 \x01(\t\x12\x10\n\x08old_path\x18\x03 \x01(\t\x12\r\n\x05\x61\x64\x64\x65\x64\x18\x04 \x01(\x11\x12\x0f\n\x07removed\x18\x05 \x01(\x11\"\x8e\x01\n\x15MergeWorkspaceRequest\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0c\n\x04into\x18\x03 \x01(\t\x12%\n\x04mode\x18\x04 \x01(\x0e\x32\x17.kaged.api.v1.MergeMode\x12\x0f\n\x07message\x18\x05 \x01(\t\x12\x0c\n\x04live\x18\x06 \x01(\x08\"\x8a\x01\n\x16MergeWorkspaceResponse\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0c\n\x04into\x18\x03 \x01(\t\x12\x0e\n\x06\x62\x65\x66ore\x18\x04 \x01(\t\x12\x0e\n\x06\x63ommit\x18\x05 \x01(\t\x12\x13\n\x0buncommitted\x18\x06 \x01(\r\x12\x10\n\x08left_out\x18\x07 \x03(\t\"K\n\x18SnapshotWorkspaceRequest\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0c\n\x04note\x18\x03 \x01(\t\"x\n\x19SnapshotWorkspaceResponse\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x12\n\nrepository\x18\x02 \x01(\t\x12\x0b\n\x03ref\x18\x03 \x01(\t\x12\x0e\n\x06\x63ommit\x18\x04 \x01(\t\x12\r\n\x05\x66iles\x18\x05 \x01(\r\x12\x0c\n\x04note\x18\x06 \x01(\t\".\n\x1dListWorkspaceSnapshotsRequest\x12\r\n\x05\x61gent\x18\x01 \x01(\t\"w\n\x1eListWorkspaceSnapshotsResponse\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x12\n\nrepository\x18\x02 \x01(\t\x12\x32\n\tsnapshots\x18\x03 \x03(\x0b\x32\x1f.kaged.api.v1.WorkspaceSnapshot\"\xb2\x01\n\x11WorkspaceSnapshot\x12\x0e\n\x06number\x18\x01 \x01(\r\x12\x0b\n\x03ref\x18\x02 \x01(\t\x12\x0e\n\x06\x63ommit\x18\x03 \x01(\t\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04note\x18\x05 \x01(\t\x12\x0c\n\x04turn\x18\x06 \x01(\r\x12\x16\n\x0enative_session\x18\x07 \x01(\t\x12\x0b\n\x03seq\x18\x08 \x01(\x04\"L\n\x17RestoreWorkspaceRequest\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0e\n\x06number\x18\x03 \x01(\r\"\x81\x01\n\x18RestoreWorkspaceResponse\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x0e\n\x06number\x18\x02 \x01(\r\x12\x0b\n\x03ref\x18\x03 \x01(\t\x12\x0e\n\x06\x63ommit\x18\x04 \x01(\t\x12\r\n\x05\x66iles\x18\x05 \x01(\r\x12\x0c\n\x04turn\x18\x06 \x01(\r\x12\x0c\n\x04kept\x18\x07 \x01(\t\"#\n\x12GetOverlapsRequest\x12\r\n\x05\x61gent\x18\x01 \x01(\t\">\n\x13GetOverlapsResponse\x12\'\n\x08overlaps\x18\x01 \x03(\x0b\x32\x15.kaged.api.v1.Overlap\"K\n\x07Overlap\x12\x0e\n\x06\x61gents\x18\x01 \x03(\t\x12\r\n\x05names\x18\x02 \x03(\t\x12\x12\n\nrepository\x18\x03 \x01(\t\x12\r\n\x05paths\x18\x04 \x03(\t*r\n\tMergeMode\x12\x1a\n\x16MERGE_MODE_UNSPECIFIED\x10\x00\x12\x1b\n\x17MERGE_MODE_FAST_FORWARD\x10\x01\x12\x15\n\x11MERGE_MODE_COMMIT\x10\x02\x12\x15\n\x11MERGE_MODE_SQUASH\x10\x03\x32\xe4\x04\n\x10WorkspaceService\x12\x61\n\x10GetWorkspaceDiff\x12%.kaged.api.v1.GetWorkspaceDiffRequest\x1a&.kaged.api.v1.GetWorkspaceDiffResponse\x12[\n\x0eMergeWorkspace\x12#.kaged.api.v1.MergeWorkspaceRequest\x1a$.kaged.api.v1.MergeWorkspaceResponse\x12\x64\n\x11SnapshotWorkspace\x12&.kaged.api.v1.SnapshotWorkspaceRequest\x1a\'.kaged.api.v1.SnapshotWorkspaceResponse\x12s\n\x16ListWorkspaceSnapshots\x12+.kaged.api.v1.ListWorkspaceSnapshotsRequest\x1a,.kaged.api.v1.ListWorkspaceSnapshotsResponse\x12\x61\n\x10RestoreWorkspace\x12%.kaged.api.v1.RestoreWorkspaceRequest\x1a&.kaged.api.v1.RestoreWorkspaceResponse\x12R\n\x0bGetOverlaps\x12 .kaged.api.v1.GetOverlapsRequest\x1a!.kaged.api.v1.GetOverlapsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$kaged/api/v1/workspace_service.proto\x12\x0ckaged.api.v1\x1a\x1fgoogle/protobuf/timestamp.proto\":\n\x17GetWorkspaceDiffRequest\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x10\n\x08no_patch\x18\x02 \x01(\x08\"\xab\x02\n\x18GetWorkspaceDiffResponse\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x0e\n\x06\x62ranch\x18\x03 \x01(\t\x12\x0c\n\x04\x62\x61se\x18\x04 \x01(\t\x12\x13\n\x0b\x62\x61se_commit\x18\x05 \x01(\t\x12\x13\n\x0bhead_commit\x18\x06 \x01(\t\x12\'\n\x05\x66iles\x18\x07 \x03(\x0b\x32\x18.kaged.api.v1.FileChange\x12\r\n\x05patch\x18\x08 \x01(\x0c\x12\x11\n\ttruncated\x18\t \x01(\x08\x12\x0f\n\x07\x63ommits\x18\n \x01(\r\x12\x13\n\x0buncommitted\x18\x0b \x01(\r\x12\x10\n\x08left_out\x18\x0c \x03(\t\x12\'\n\x08overlaps\x18\r \x03(\x0b\x32\x15.kaged.api.v1.Overlap\"\\\n\nFileChange\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0e\n\x06status\x18\x02 \x01(\t\x12\x10\n\x08old_path\x18\x03 \x01(\t\x12\r\n\x05\x61\x64\x64\x65\x64\x18\x04 \x01(\x11\x12\x0f\n\x07removed\x18\x05 \x01(\x11\"\x8e\x01\n\x15MergeWorkspaceRequest\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0c\n\x04into\x18\x03 \x01(\t\x12%\n\x04mode\x18\x04 \x01(\x0e\x32\x17.kaged.api.v1.MergeMode\x12\x0f\n\x07message\x18\x05 \x01(\t\x12\x0c\n\x04live\x18\x06 \x01(\x08\"\x8a\x01\n\x16MergeWorkspaceResponse\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0c\n\x04into\x18\x03 \x01(\t\x12\x0e\n\x06\x62\x65\x66ore\x18\x04 \x01(\t\x12\x0e\n\x06\x63ommit\x18\x05 \x01(\t\x12\x13\n\x0buncommitted\x18\x06 \x01(\r\x12\x10\n\x08left_out\x18\x07 \x03(\t\"K\n\x18SnapshotWorkspaceRequest\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0c\n\x04note\x18\x03 \x01(\t\"x\n\x19SnapshotWorkspaceResponse\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x12\n\nrepository\x18\x02 \x01(\t\x12\x0b\n\x03ref\x18\x03 \x01(\t\x12\x0e\n\x06\x63ommit\x18\x04 \x01(\t\x12\r\n\x05\x66iles\x18\x05 \x01(\r\x12\x0c\n\x04note\x18\x06 \x01(\t\"-\n\x1cGetWorkspaceSnapshotsRequest\x12\r\n\x05\x61gent\x18\x01 \x01(\t\"v\n\x1dGetWorkspaceSnapshotsResponse\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x12\n\nrepository\x18\x02 \x01(\t\x12\x32\n\tsnapshots\x18\x03 \x03(\x0b\x32\x1f.kaged.api.v1.WorkspaceSnapshot\"\xb2\x01\n\x11WorkspaceSnapshot\x12\x0e\n\x06number\x18\x01 \x01(\r\x12\x0b\n\x03ref\x18\x02 \x01(\t\x12\x0e\n\x06\x63ommit\x18\x03 \x01(\t\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04note\x18\x05 \x01(\t\x12\x0c\n\x04turn\x18\x06 \x01(\r\x12\x16\n\x0enative_session\x18\x07 \x01(\t\x12\x0b\n\x03seq\x18\x08 \x01(\x04\"L\n\x17RestoreWorkspaceRequest\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0e\n\x06number\x18\x03 \x01(\r\"\x81\x01\n\x18RestoreWorkspaceResponse\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x0e\n\x06number\x18\x02 \x01(\r\x12\x0b\n\x03ref\x18\x03 \x01(\t\x12\x0e\n\x06\x63ommit\x18\x04 \x01(\t\x12\r\n\x05\x66iles\x18\x05 \x01(\r\x12\x0c\n\x04turn\x18\x06 \x01(\r\x12\x0c\n\x04kept\x18\x07 \x01(\t\"#\n\x12GetOverlapsRequest\x12\r\n\x05\x61gent\x18\x01 \x01(\t\">\n\x13GetOverlapsResponse\x12\'\n\x08overlaps\x18\x01 \x03(\x0b\x32\x15.kaged.api.v1.Overlap\"K\n\x07Overlap\x12\x0e\n\x06\x61gents\x18\x01 \x03(\t\x12\r\n\x05names\x18\x02 \x03(\t\x12\x12\n\nrepository\x18\x03 \x01(\t\x12\r\n\x05paths\x18\x04 \x03(\t*r\n\tMergeMode\x12\x1a\n\x16MERGE_MODE_UNSPECIFIED\x10\x00\x12\x1b\n\x17MERGE_MODE_FAST_FORWARD\x10\x01\x12\x15\n\x11MERGE_MODE_COMMIT\x10\x02\x12\x15\n\x11MERGE_MODE_SQUASH\x10\x03\x32\xe1\x04\n\x10WorkspaceService\x12\x61\n\x10GetWorkspaceDiff\x12%.kaged.api.v1.GetWorkspaceDiffRequest\x1a&.kaged.api.v1.GetWorkspaceDiffResponse\x12[\n\x0eMergeWorkspace\x12#.kaged.api.v1.MergeWorkspaceRequest\x1a$.kaged.api.v1.MergeWorkspaceResponse\x12\x64\n\x11SnapshotWorkspace\x12&.kaged.api.v1.SnapshotWorkspaceRequest\x1a\'.kaged.api.v1.SnapshotWorkspaceResponse\x12p\n\x15GetWorkspaceSnapshots\x12*.kaged.api.v1.GetWorkspaceSnapshotsRequest\x1a+.kaged.api.v1.GetWorkspaceSnapshotsResponse\x12\x61\n\x10RestoreWorkspace\x12%.kaged.api.v1.RestoreWorkspaceRequest\x1a&.kaged.api.v1.RestoreWorkspaceResponse\x12R\n\x0bGetOverlaps\x12 .kaged.api.v1.GetOverlapsRequest\x1a!.kaged.api.v1.GetOverlapsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'kaged.api.v1.workspace_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_MERGEMODE']._serialized_start=1766
-  _globals['_MERGEMODE']._serialized_end=1880
+  _globals['_MERGEMODE']._serialized_start=1764
+  _globals['_MERGEMODE']._serialized_end=1878
   _globals['_GETWORKSPACEDIFFREQUEST']._serialized_start=87
   _globals['_GETWORKSPACEDIFFREQUEST']._serialized_end=145
   _globals['_GETWORKSPACEDIFFRESPONSE']._serialized_start=148
@@ -48,22 +48,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SNAPSHOTWORKSPACEREQUEST']._serialized_end=904
   _globals['_SNAPSHOTWORKSPACERESPONSE']._serialized_start=906
   _globals['_SNAPSHOTWORKSPACERESPONSE']._serialized_end=1026
-  _globals['_LISTWORKSPACESNAPSHOTSREQUEST']._serialized_start=1028
-  _globals['_LISTWORKSPACESNAPSHOTSREQUEST']._serialized_end=1074
-  _globals['_LISTWORKSPACESNAPSHOTSRESPONSE']._serialized_start=1076
-  _globals['_LISTWORKSPACESNAPSHOTSRESPONSE']._serialized_end=1195
-  _globals['_WORKSPACESNAPSHOT']._serialized_start=1198
-  _globals['_WORKSPACESNAPSHOT']._serialized_end=1376
-  _globals['_RESTOREWORKSPACEREQUEST']._serialized_start=1378
-  _globals['_RESTOREWORKSPACEREQUEST']._serialized_end=1454
-  _globals['_RESTOREWORKSPACERESPONSE']._serialized_start=1457
-  _globals['_RESTOREWORKSPACERESPONSE']._serialized_end=1586
-  _globals['_GETOVERLAPSREQUEST']._serialized_start=1588
-  _globals['_GETOVERLAPSREQUEST']._serialized_end=1623
-  _globals['_GETOVERLAPSRESPONSE']._serialized_start=1625
-  _globals['_GETOVERLAPSRESPONSE']._serialized_end=1687
-  _globals['_OVERLAP']._serialized_start=1689
-  _globals['_OVERLAP']._serialized_end=1764
-  _globals['_WORKSPACESERVICE']._serialized_start=1883
-  _globals['_WORKSPACESERVICE']._serialized_end=2495
+  _globals['_GETWORKSPACESNAPSHOTSREQUEST']._serialized_start=1028
+  _globals['_GETWORKSPACESNAPSHOTSREQUEST']._serialized_end=1073
+  _globals['_GETWORKSPACESNAPSHOTSRESPONSE']._serialized_start=1075
+  _globals['_GETWORKSPACESNAPSHOTSRESPONSE']._serialized_end=1193
+  _globals['_WORKSPACESNAPSHOT']._serialized_start=1196
+  _globals['_WORKSPACESNAPSHOT']._serialized_end=1374
+  _globals['_RESTOREWORKSPACEREQUEST']._serialized_start=1376
+  _globals['_RESTOREWORKSPACEREQUEST']._serialized_end=1452
+  _globals['_RESTOREWORKSPACERESPONSE']._serialized_start=1455
+  _globals['_RESTOREWORKSPACERESPONSE']._serialized_end=1584
+  _globals['_GETOVERLAPSREQUEST']._serialized_start=1586
+  _globals['_GETOVERLAPSREQUEST']._serialized_end=1621
+  _globals['_GETOVERLAPSRESPONSE']._serialized_start=1623
+  _globals['_GETOVERLAPSRESPONSE']._serialized_end=1685
+  _globals['_OVERLAP']._serialized_start=1687
+  _globals['_OVERLAP']._serialized_end=1762
+  _globals['_WORKSPACESERVICE']._serialized_start=1881
+  _globals['_WORKSPACESERVICE']._serialized_end=2490
 # @@protoc_insertion_point(module_scope)

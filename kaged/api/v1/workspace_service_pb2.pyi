@@ -133,13 +133,13 @@ class SnapshotWorkspaceResponse(_message.Message):
     note: str
     def __init__(self, agent: _Optional[str] = ..., repository: _Optional[str] = ..., ref: _Optional[str] = ..., commit: _Optional[str] = ..., files: _Optional[int] = ..., note: _Optional[str] = ...) -> None: ...
 
-class ListWorkspaceSnapshotsRequest(_message.Message):
+class GetWorkspaceSnapshotsRequest(_message.Message):
     __slots__ = ("agent",)
     AGENT_FIELD_NUMBER: _ClassVar[int]
     agent: str
     def __init__(self, agent: _Optional[str] = ...) -> None: ...
 
-class ListWorkspaceSnapshotsResponse(_message.Message):
+class GetWorkspaceSnapshotsResponse(_message.Message):
     __slots__ = ("agent", "repository", "snapshots")
     AGENT_FIELD_NUMBER: _ClassVar[int]
     REPOSITORY_FIELD_NUMBER: _ClassVar[int]

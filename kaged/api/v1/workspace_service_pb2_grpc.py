@@ -51,10 +51,10 @@ class WorkspaceServiceStub(object):
                 request_serializer=kaged_dot_api_dot_v1_dot_workspace__service__pb2.SnapshotWorkspaceRequest.SerializeToString,
                 response_deserializer=kaged_dot_api_dot_v1_dot_workspace__service__pb2.SnapshotWorkspaceResponse.FromString,
                 _registered_method=True)
-        self.ListWorkspaceSnapshots = channel.unary_unary(
-                '/kaged.api.v1.WorkspaceService/ListWorkspaceSnapshots',
-                request_serializer=kaged_dot_api_dot_v1_dot_workspace__service__pb2.ListWorkspaceSnapshotsRequest.SerializeToString,
-                response_deserializer=kaged_dot_api_dot_v1_dot_workspace__service__pb2.ListWorkspaceSnapshotsResponse.FromString,
+        self.GetWorkspaceSnapshots = channel.unary_unary(
+                '/kaged.api.v1.WorkspaceService/GetWorkspaceSnapshots',
+                request_serializer=kaged_dot_api_dot_v1_dot_workspace__service__pb2.GetWorkspaceSnapshotsRequest.SerializeToString,
+                response_deserializer=kaged_dot_api_dot_v1_dot_workspace__service__pb2.GetWorkspaceSnapshotsResponse.FromString,
                 _registered_method=True)
         self.RestoreWorkspace = channel.unary_unary(
                 '/kaged.api.v1.WorkspaceService/RestoreWorkspace',
@@ -94,7 +94,7 @@ class WorkspaceServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def ListWorkspaceSnapshots(self, request, context):
+    def GetWorkspaceSnapshots(self, request, context):
         """The snapshots of an agent's workspace, the oldest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -134,10 +134,10 @@ def add_WorkspaceServiceServicer_to_server(servicer, server):
                     request_deserializer=kaged_dot_api_dot_v1_dot_workspace__service__pb2.SnapshotWorkspaceRequest.FromString,
                     response_serializer=kaged_dot_api_dot_v1_dot_workspace__service__pb2.SnapshotWorkspaceResponse.SerializeToString,
             ),
-            'ListWorkspaceSnapshots': grpc.unary_unary_rpc_method_handler(
-                    servicer.ListWorkspaceSnapshots,
-                    request_deserializer=kaged_dot_api_dot_v1_dot_workspace__service__pb2.ListWorkspaceSnapshotsRequest.FromString,
-                    response_serializer=kaged_dot_api_dot_v1_dot_workspace__service__pb2.ListWorkspaceSnapshotsResponse.SerializeToString,
+            'GetWorkspaceSnapshots': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetWorkspaceSnapshots,
+                    request_deserializer=kaged_dot_api_dot_v1_dot_workspace__service__pb2.GetWorkspaceSnapshotsRequest.FromString,
+                    response_serializer=kaged_dot_api_dot_v1_dot_workspace__service__pb2.GetWorkspaceSnapshotsResponse.SerializeToString,
             ),
             'RestoreWorkspace': grpc.unary_unary_rpc_method_handler(
                     servicer.RestoreWorkspace,
@@ -244,7 +244,7 @@ class WorkspaceService(object):
             _registered_method=True)
 
     @staticmethod
-    def ListWorkspaceSnapshots(request,
+    def GetWorkspaceSnapshots(request,
             target,
             options=(),
             channel_credentials=None,
@@ -257,9 +257,9 @@ class WorkspaceService(object):
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/kaged.api.v1.WorkspaceService/ListWorkspaceSnapshots',
-            kaged_dot_api_dot_v1_dot_workspace__service__pb2.ListWorkspaceSnapshotsRequest.SerializeToString,
-            kaged_dot_api_dot_v1_dot_workspace__service__pb2.ListWorkspaceSnapshotsResponse.FromString,
+            '/kaged.api.v1.WorkspaceService/GetWorkspaceSnapshots',
+            kaged_dot_api_dot_v1_dot_workspace__service__pb2.GetWorkspaceSnapshotsRequest.SerializeToString,
+            kaged_dot_api_dot_v1_dot_workspace__service__pb2.GetWorkspaceSnapshotsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -88,13 +88,13 @@ class WorkspaceService:
             note=taken.note,
         )
 
-    async def ListWorkspaceSnapshots(
-        self, request: pb.ListWorkspaceSnapshotsRequest, call: Call
-    ) -> pb.ListWorkspaceSnapshotsResponse:
+    async def GetWorkspaceSnapshots(
+        self, request: pb.GetWorkspaceSnapshotsRequest, call: Call
+    ) -> pb.GetWorkspaceSnapshotsResponse:
         """What was kept of it."""
         state, found = await self._core.workspaces.snapshots(request.agent)
         assert state.workspace is not None
-        return pb.ListWorkspaceSnapshotsResponse(
+        return pb.GetWorkspaceSnapshotsResponse(
             agent=state.id,
             repository=state.workspace.plan.git_dir,
             snapshots=[
