@@ -274,6 +274,28 @@ def test_a_step_says_what_it_would_do_and_leaves_a_changed_file_unless_forced(tm
     assert do(Run(command=("false",), may_fail=True), {"PATH": "/usr/bin:/bin"}).word == "tried"
 
 
+def test_a_service_starts_the_one_file_and_never_the_folder_that_it_was_unpacked_to(tmp_path: Path) -> None:
+    for folder in ("opt", "bin", "cache/kage-1.0/bin"):
+        (tmp_path / folder).mkdir(parents=True)
+    file = tmp_path / "opt" / "kage"
+    for name in (file, tmp_path / "cache/kage-1.0/bin/kaged"):
+        name.write_text("#!/bin/sh\n")
+        name.chmod(0o755)
+    for link in ("kage", "kagectl"):
+        (tmp_path / "bin" / link).symlink_to(file)
+    environ = {"PATH": f"{tmp_path}/bin"}
+
+    def found(called: str) -> tuple[str, ...]:
+        python = str(tmp_path / "cache/kage-1.0/bin/python3")
+        return find_program(None, environ, called=called, interpreter=python, one_file=str(file))
+
+    assert found("kage") == (f"{tmp_path}/bin/kage", "kaged")
+    assert found(f"{file}") == (str(file), "kaged")
+    assert found("kagectl") == (str(file), "kaged")  # no link called kaged beside it
+    (tmp_path / "bin" / "kaged").symlink_to(file)
+    assert found("kagectl") == (f"{tmp_path}/bin/kaged",)
+
+
 def test_the_kaged_that_belongs_to_this_kagectl_is_found_and_a_link_is_kept(tmp_path: Path) -> None:
     for folder in ("venv/bin", "links", "other"):
         (tmp_path / folder).mkdir(parents=True)
