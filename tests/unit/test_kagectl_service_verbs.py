@@ -8,7 +8,8 @@ import plistlib
 import stat
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -224,9 +225,14 @@ def kagectl_on_a_mac(home: Path, fake: FakeLaunchctl, *words: str) -> "subproces
     )
 
 
-def test_the_whole_verb_on_a_mac_that_is_played(tmp_path: Path, fake: FakeLaunchctl) -> None:
-    home = tmp_path / "home"
-    home.mkdir()
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """A home with a short name: a socket's path has at most 103 bytes on macOS, and pytest's folders have long ones."""
+    with tempfile.TemporaryDirectory(prefix="kage-") as folder:
+        yield Path(folder)
+
+
+def test_the_whole_verb_on_a_mac_that_is_played(home: Path, fake: FakeLaunchctl) -> None:
     dry = kagectl_on_a_mac(home, fake, "daemon", "install", "--dry-run")
     assert "<key>AbandonProcessGroup</key>" in dry.stdout
     assert fake.calls() == []

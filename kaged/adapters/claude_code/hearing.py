@@ -134,14 +134,15 @@ class ClaudeHearing(Hearing):
         if not isinstance(blocks, list) or not all(isinstance(block, dict) for block in blocks):
             return False
         refused = {
-            meta.get("id")
+            fields.word(meta, "id")
             for meta in fields.items(message, "tool_result_meta")
             if isinstance(meta, dict) and at(meta, "permission_decision", "decision") == "reject"
         }
         for block in blocks:
             assert isinstance(block, dict)
             if block.get("type") == "tool_result":
-                self._result_of_tool(block, parent, refused=block.get("tool_use_id") in refused)
+                call = fields.word(block, "tool_use_id")
+                self._result_of_tool(block, parent, refused=bool(call) and call in refused)
             else:
                 self.hear("log", text=fields.text(block, "text"), data_json=other_than_text(block), parent=parent)
         self._edit(message.get("tool_use_result"), blocks, parent)

@@ -12,7 +12,7 @@ _STOPPED: Final = frozenset({"aborted_tools", "aborted_streaming"})
 
 def outcome_of(message: Line) -> str:
     """ok, cancelled, max_turns, max_budget or error."""
-    subtype, reason = message.get("subtype"), message.get("terminal_reason")
+    subtype, reason = fields.word(message, "subtype"), fields.word(message, "terminal_reason")
     if reason in _STOPPED:
         return "cancelled"
     if subtype in ("error_max_turns", "error_max_budget_usd"):

@@ -114,7 +114,7 @@ class CodexHearing(RpcHearing):
     def item_started(self, params: Line) -> None:
         """item/started {item}"""
         item = params.get("item")
-        if not isinstance(item, dict) or item.get("type") in NO_CALLS:
+        if not isinstance(item, dict) or fields.word(item, "type") in NO_CALLS:
             return
         call, tool = fields.word(item, "id"), tool_of(item)
         if item.get("type") == "fileChange":
