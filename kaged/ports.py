@@ -247,9 +247,6 @@ class Checker(Protocol):
     def tests_of(self, folder: str) -> tuple[str, ...]:
         """The command that runs the project's own tests, found by its files; empty when none is found."""
 
-    def mark(self, folder: str) -> FolderMark:
-        """What the folder is like now."""
-
 
 @frozen
 class RunChanges:
@@ -343,6 +340,9 @@ class Workspaces(Protocol):
 
     def withdraw(self, plan: Plan, name: str) -> None:
         """What was granted under a name is done. Raises OSError."""
+
+    def mark(self, folder: str, since: str) -> FolderMark:
+        """What a folder is like now, its changes counted from a commit; empty: from the last one. Never raises."""
 
     def snapshot(self, agent: str, plan: Plan, why: str) -> Snapshot:
         """Keep all files as they are now. Raises KageError, OSError."""

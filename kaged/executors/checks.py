@@ -1,4 +1,4 @@
-"""Runs the checks that tell whether a goal is reached, and looks at the folder that an agent works in.
+"""Runs the checks that tell whether a goal is reached.
 
 A check is a child in a session of its own that carries its id in the environment, as runs do: whatever of it is left,
 when it ends or when a daemon before us died in its middle, is found by that and killed. Only the last of its output
@@ -16,9 +16,9 @@ from collections import deque
 from pathlib import Path
 from typing import IO, Final
 
-from kaged.executors import folder_marks, test_runners
+from kaged.executors import test_runners
 from kaged.executors.process_table import kill_carriers, kill_marked
-from kaged.ports import CheckEnd, CheckWish, FolderMark
+from kaged.ports import CheckEnd, CheckWish
 
 _KEEP_BYTES: Final = 32 << 10
 _PIECE_BYTES: Final = 64 << 10
@@ -107,10 +107,6 @@ class LocalChecker:
     def tests_of(self, folder: str) -> tuple[str, ...]:
         """The command that runs the project's own tests."""
         return test_runners.find(Path(folder))
-
-    def mark(self, folder: str) -> FolderMark:
-        """What the folder is like now."""
-        return folder_marks.mark(folder)
 
 
 class _Tail:

@@ -95,7 +95,12 @@ class Core:
         )
         self.children = Children(self._host, watch, self.world.agent)
         judging = Judging(
-            self.reader, checker, self._host.check_environment, self._host.masker, lambda state: state.cwd
+            self.reader,
+            checker,
+            self._host.check_environment,
+            self._host.masker,
+            folder=lambda state: state.cwd,
+            mark=lambda state: places.mark(state.cwd, state.workspace.plan.start_commit if state.workspace else ""),
         )
         self.goals = Goals(
             self.engine,

@@ -29,7 +29,8 @@ from kaged.domain.workspace import (
     WorkspaceInvalid,
     WorkspaceRefused,
 )
-from kaged.workspace import commits
+from kaged.ports import FolderMark
+from kaged.workspace import commits, marks
 from kaged.workspace.changes import MAX_PATCH_BYTES, changes_between, difference, touched
 from kaged.workspace.checkpoints import checkpoints
 from kaged.workspace.copying import copy_ignored, make_copy, refuse_copy
@@ -56,8 +57,8 @@ class LocalWorkspaces:
         self._locks: dict[str, threading.Lock] = {}  # of repositories; as many as agents have worked on
 
     def _git(self, run: str = "", cancelled: Wish = never) -> Git:
-        marks = {_RUN_MARK: run} if run else {}
-        return Git(self._environ, marks=marks, umask=self._umask, cancelled=cancelled)
+        of_run = {_RUN_MARK: run} if run else {}
+        return Git(self._environ, marks=of_run, umask=self._umask, cancelled=cancelled)
 
     def _turn(self, git_dir: str) -> threading.Lock:
         """Held by whoever changes a repository's branches and worktrees: git does not wait, it fails."""
@@ -69,6 +70,10 @@ class LocalWorkspaces:
         if plan.kind == "here":
             return path.is_dir()
         return path.is_dir() and bool(read_note(path).get("made"))
+
+    def mark(self, folder: str, since: str) -> FolderMark:
+        """What a folder is like now."""
+        return marks.mark(self._git(), folder, since)
 
     def feasible(self, plan: Plan) -> bool:
         """Whether a plan that was not carried out yet still can be: nobody else has taken its branch."""

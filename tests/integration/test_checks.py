@@ -9,21 +9,26 @@ from pathlib import Path
 import pytest
 
 from kaged.executors.checks import LocalChecker
-from kaged.executors.folder_marks import mark
 from kaged.executors.test_runners import find
-from kaged.ports import CheckEnd, CheckWish
+from kaged.ports import CheckEnd, CheckWish, FolderMark
+from kaged.workspace import marks
 from tests.e2e.daemon_kit import eventually
-from tests.integration.workspace.repositories import commit, git, repository
+from tests.integration.workspace.repositories import commit, git, our_git, repository
 
 pytestmark = pytest.mark.integration
 
 
-def run(folder: Path, line: str, *, timeout_s: float = 20, check: str = "agent.check.1.0") -> CheckEnd:
+def run(folder: Path, line: str, *, timeout_s: float = 20) -> CheckEnd:
+    check = f"agent{os.getpid()}.check.1.0"  # tests run side by side, and whatever carries the id is ended
     wish = CheckWish(
         id=check, command=("/bin/sh", "-c", line), folder=str(folder), environment={"PATH": os.environ["PATH"]},
         timeout_s=timeout_s,
     )  # fmt: skip
     return LocalChecker("a state folder").run(wish)
+
+
+def mark(folder: str, since: str = "") -> FolderMark:
+    return marks.mark(our_git(), folder, since)
 
 
 def gone(pid: str) -> bool:
@@ -36,7 +41,7 @@ def gone(pid: str) -> bool:
 def test_a_check_tells_its_exit_code_and_both_of_its_streams(tmp_path):
     end = run(tmp_path, "pwd; echo err >&2; echo $KAGE_RUN_ID; exit 7")
     assert (end.exit_code, end.timed_out) == (7, False)
-    assert end.output.decode().split() == [str(tmp_path), "err", "agent.check.1.0"]
+    assert end.output.decode().split() == [str(tmp_path), "err", f"agent{os.getpid()}.check.1.0"]
     assert end.took_us > 0
 
 
@@ -71,16 +76,16 @@ def test_a_check_that_closes_its_output_is_waited_for(tmp_path):
 def test_a_check_is_cancelled_by_another_thread(tmp_path):
     checker, found = LocalChecker("a state folder"), list[CheckEnd]()
     wish = CheckWish(
-        id="a.check.1.0", command=("sh", "-c", "echo $$ > pid; sleep 1000"), folder=str(tmp_path),
+        id=f"a{os.getpid()}.check.1.0", command=("sh", "-c", "echo $$ > pid; sleep 1000"), folder=str(tmp_path),
         environment={"PATH": os.environ["PATH"]}, timeout_s=1000,
     )  # fmt: skip
     thread = threading.Thread(target=lambda: found.append(checker.run(wish)))
     thread.start()
     eventually((tmp_path / "pid").exists, "the check to begin")
-    checker.cancel("a.check.1.0")
+    checker.cancel(f"a{os.getpid()}.check.1.0")
     thread.join(20)
     assert [(end.exit_code, end.timed_out) for end in found] == [(-1, False)]
-    checker.cancel("a.check.1.0")  # of one that does not run: nothing
+    checker.cancel(f"a{os.getpid()}.check.1.0")  # of one that does not run: nothing
 
 
 @pytest.mark.parametrize("folder", ["not-there", "file"])
@@ -92,7 +97,9 @@ def test_a_check_that_cannot_start_says_why(tmp_path, folder):
 
 
 def test_a_program_that_is_not_there_says_so(tmp_path):
-    wish = CheckWish(id="a.check.1.0", command=("no-such-program",), folder=str(tmp_path), environment={}, timeout_s=5)
+    wish = CheckWish(
+        id=f"a{os.getpid()}.check.1.0", command=("no-such-program",), folder=str(tmp_path), environment={}, timeout_s=5
+    )
     end = LocalChecker("a state folder").run(wish)
     assert end.exit_code == -1
     assert b"no-such-program" in end.output
@@ -111,6 +118,7 @@ def test_a_file_is_read_and_a_missing_one_is_none(tmp_path):
 
 def test_the_mark_of_a_repository_changes_with_its_files_and_its_commits_and_not_with_ignored_ones(tmp_path):
     repo = repository(tmp_path / "repo", **{"a.txt": "1\n", ".gitignore": "cache\n"})
+    start = git(repo, "rev-parse", "HEAD")
     first = mark(str(repo))
     assert first.mark == mark(str(repo)).mark != ""
     assert first.files_changed == 0
@@ -124,6 +132,7 @@ def test_the_mark_of_a_repository_changes_with_its_files_and_its_commits_and_not
     commit(repo, "new", "one\n")
     assert mark(str(repo)).mark != changed.mark
     assert mark(str(repo)).files_changed == 0
+    assert mark(str(repo), start).files_changed == 2, "counted from where the work began, committed or not"
 
 
 def test_a_repository_without_a_commit_and_a_plain_folder_have_marks_and_a_missing_one_has_none(tmp_path):

@@ -15,7 +15,7 @@ from kaged.domain.machines.agent import AgentState
 from kaged.domain.machines.goal.judge import Checked, Evidence, aborts, by_words, found, turn_failed
 from kaged.domain.machines.goal.state import GoalState
 from kaged.domain.masking import Masker
-from kaged.ports import CheckEnd, Checker, CheckWish
+from kaged.ports import CheckEnd, Checker, CheckWish, FolderMark
 from kaged.runtime.goals.turns import Turn, last_run, last_turn
 from kaged.store.reading.reader import Reader
 
@@ -41,12 +41,14 @@ class Judging:
         environment: Callable[[AgentState], Mapping[str, str]],
         masker: Callable[[AgentState], Masker],
         folder: Callable[[AgentState], str],
+        mark: Callable[[AgentState], FolderMark],
     ) -> None:
         self._reader = reader
         self._checker = checker
         self._environment = environment
         self._masker = masker
         self._folder = folder
+        self._mark = mark
         self._places = asyncio.Semaphore(_AT_ONCE)
         self._checks: dict[str, str] = {}  # by agent: the check that runs
 
@@ -71,7 +73,7 @@ class Judging:
             turn = await asyncio.to_thread(last_run, self._reader, state.id, state.run.id if state.run else "")
         else:
             turn = await asyncio.to_thread(last_turn, self._reader, state.id)
-        mark = await asyncio.to_thread(self._checker.mark, folder)
+        mark = await asyncio.to_thread(self._mark, state)
         failed = turn_failed(goal.turn_outcome)
         limited = turn.refused or goal.failure == "rate_limit"
         evidence = Evidence(

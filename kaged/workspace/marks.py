@@ -1,17 +1,18 @@
 """What an agent's folder is like at a moment: a mark that is equal while nothing changed, and the size of its changes.
 
 In a git repository the files that git would show are looked at, otherwise all but well-known caches; by size and
-time of change, not by content, so that a large folder costs little. Not here: snapshots (`kaged/workspace`).
+time of change, not by content, so that a large folder costs little. Not here: snapshots.
 """
 
 import os
-import subprocess
 from collections.abc import Iterator
 from hashlib import blake2b
 from pathlib import Path
 from typing import Final
 
+from kaged.domain.errors import KageError
 from kaged.ports import FolderMark
+from kaged.workspace.git import Git
 
 _MAX_FILES: Final = 50_000
 _TIMEOUT_S: Final = 30.0
@@ -32,16 +33,19 @@ _CACHES: Final = frozenset(
 _COUNTED_FILE_BYTES: Final = 1 << 20
 
 
-def mark(folder: str) -> FolderMark:
-    """The folder now. Nothing is known of one that cannot be read, or that has more than 50,000 files."""
-    names = _of_git(folder)
+def mark(git: Git, folder: str, since: str = "") -> FolderMark:
+    """The folder now, its changes counted from `since` (not said: the last commit).
+
+    Nothing is known of one that cannot be read, or that has more than 50,000 files.
+    """
+    names = _of_git(git, folder)
     paths = names if names is not None else list(_walk(folder))
     if not Path(folder).is_dir() or len(paths) > _MAX_FILES:
         return FolderMark()
     digest = blake2b(digest_size=12)
     for path in sorted(paths):
         digest.update(path + b"\0" + _stamp(os.path.join(os.fsencode(folder), path)))
-    changed, added, removed = _changes(folder) if names is not None else (0, 0, 0)
+    changed, added, removed = _changes(git, folder, since) if names is not None else (0, 0, 0)
     return FolderMark(mark=digest.hexdigest(), files_changed=changed, lines_added=added, lines_removed=removed)
 
 
@@ -53,26 +57,27 @@ def _stamp(path: bytes) -> bytes:
     return f"{found.st_mode:o} {found.st_size} {found.st_mtime_ns}".encode()
 
 
-def _of_git(folder: str) -> list[bytes] | None:
+def _of_git(git: Git, folder: str) -> list[bytes] | None:
     """Files that git would show; None: this is no repository, or there is no git."""
-    said = _git(folder, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
-    if said is None:
+    listed = _said(git, folder, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    if listed is None:
         return None
     # A commit changes no file, and yet it is progress.
-    head = _git(folder, "rev-parse", "--verify", "-q", "HEAD") or b""
-    return [name for name in said.split(b"\0") if name] + [b"HEAD " + head.strip()]
+    head = _said(git, folder, "rev-parse", "--verify", "-q", "HEAD") or b""
+    return [name for name in listed.split(b"\0") if name] + [b"HEAD " + head.strip()]
 
 
-def _changes(folder: str) -> tuple[int, int, int]:
-    """Files and lines that differ from the last commit, new files included."""
+def _changes(git: Git, folder: str, since: str) -> tuple[int, int, int]:
+    """Files and lines that differ from a commit, new files included."""
     files = added = removed = 0
-    for line in (_git(folder, "diff", "--numstat", "-z", "--no-renames", "--no-ext-diff", "HEAD") or b"").split(b"\0"):
+    numbers = _said(git, folder, "diff", "--numstat", "-z", "--no-renames", "--no-ext-diff", since or "HEAD")
+    for line in (numbers or b"").split(b"\0"):
         parts = line.split(b"\t")
         if len(parts) == 3:
             files += 1
             added += int(parts[0]) if parts[0].isdigit() else 0
             removed += int(parts[1]) if parts[1].isdigit() else 0
-    for name in (_git(folder, "ls-files", "-z", "--others", "--exclude-standard") or b"").split(b"\0"):
+    for name in (_said(git, folder, "ls-files", "-z", "--others", "--exclude-standard") or b"").split(b"\0"):
         if name:
             files += 1
             added += _lines(os.path.join(os.fsencode(folder), name))
@@ -87,24 +92,12 @@ def _lines(path: bytes) -> int:
         return 0
 
 
-def _git(folder: str, *words: str) -> bytes | None:
-    """What git says; None when it fails. It takes no lock, asks nothing and starts nobody else's programs."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    environment |= {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
-    command = ("git", "-C", folder, "-c", "core.fsmonitor=false", *words)
+def _said(git: Git, folder: str, *words: str) -> bytes | None:
+    """What git says; None when it fails."""
     try:
-        done = subprocess.run(
-            command,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            timeout=_TIMEOUT_S,
-            check=False,
-        )
-    except (OSError, ValueError, subprocess.TimeoutExpired):
+        return git.run(folder, *words, timeout_s=_TIMEOUT_S).out
+    except (KageError, OSError):
         return None
-    return done.stdout if done.returncode == 0 else None
 
 
 def _walk(folder: str) -> Iterator[bytes]:
